@@ -1,0 +1,66 @@
+"""The business date is data. Code that needs "today" asks for the region's open day."""
+
+from datetime import date, datetime, timedelta
+
+from django.db import transaction
+
+from core.actors import Actor
+from core.errors import Conflict, DayClosed, NotFound
+from core.models import BusinessDay, Workday
+
+
+def open_day(adm_div_code: str) -> BusinessDay:
+    """Return the region's open day, locked in share mode so that it cannot close under a running use case.
+
+    :raises DayClosed: if no day is open.
+    """
+    day = (
+        BusinessDay.objects.raw(
+            "SELECT * FROM core_businessday WHERE adm_div_code = %s AND closed_at IS NULL FOR SHARE", [adm_div_code]
+        )
+    )[:1]
+    if not day:
+        raise DayClosed("当前没有开放的业务日，不能办理业务。", field="business_date", adm_div_code=adm_div_code)
+    return day[0]
+
+
+def peek_day(adm_div_code: str) -> BusinessDay | None:
+    """Return the open day without a lock, for pages."""
+    return BusinessDay.objects.filter(adm_div_code=adm_div_code, closed_at__isnull=True).first()
+
+
+@transaction.atomic(savepoint=False)
+def start_day(*, adm_div_code: str, day: date, cut_off: str, by: Actor, now: datetime) -> BusinessDay:
+    """Open a business day; the fiscal year is the date's.
+
+    :raises Conflict: if another day is still open, or this one was closed before.
+    :raises NotFound: if the calendar has no row for the date.
+    """
+    if not is_workday(day):
+        raise Conflict("该日不是工作日，不能开日。", field="date", date=day.isoformat())
+    if BusinessDay.objects.filter(adm_div_code=adm_div_code, closed_at__isnull=True).exists():
+        raise Conflict("上一业务日尚未日结。", field="date")
+    if BusinessDay.objects.filter(adm_div_code=adm_div_code, date=day).exists():
+        raise Conflict("该业务日已日结，不能重开。", field="date", date=day.isoformat())
+    return BusinessDay.objects.create(
+        adm_div_code=adm_div_code, date=day, fiscal_year=day.year, cut_off=datetime.strptime(cut_off, "%H:%M").time()
+    )
+
+
+def is_workday(day: date) -> bool:
+    """:raises NotFound: if nobody has entered the year into the calendar."""
+    row = Workday.objects.filter(date=day).first()
+    if row is None:
+        raise NotFound("工作日历没有该日期，请先维护日历。", field="date", date=day.isoformat())
+    return row.worked
+
+
+def next_workday(day: date) -> date:
+    """Return the next worked date after `day`.
+
+    :raises NotFound: at the end of what the calendar knows.
+    """
+    following = day + timedelta(days=1)
+    while not is_workday(following):
+        following += timedelta(days=1)
+    return following

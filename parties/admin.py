@@ -1,0 +1,73 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.core.exceptions import ValidationError
+
+from parties.duties import conflicting_posts
+from parties.models import AgentBank, BankAccount, BudgetUnit, Person, PostAssignment, Region, ReviewChain, ReviewNode, User
+
+
+class PostAssignmentForm(forms.ModelForm):
+    """Shows the clash as a form error; the service and the trigger hold it in any case."""
+
+    class Meta:
+        model = PostAssignment
+        exclude = ["granted_by"]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        user, post = data.get("user"), data.get("post")
+        if user and post:
+            held = PostAssignment.objects.filter(user__person=user.person).exclude(pk=self.instance.pk)
+            if conflicting_posts(held.filter(valid_to__isnull=True).values_list("post", flat=True), post):
+                raise ValidationError({"post": "该人员已任不相容岗位。"})
+        return data
+
+
+@admin.register(PostAssignment)
+class PostAssignmentAdmin(admin.ModelAdmin):
+    form = PostAssignmentForm
+    list_display = ["user", "post", "unit_code", "section", "valid_from", "valid_to", "granted_by"]
+    list_filter = ["post"]
+
+    def save_model(self, request: Any, obj: PostAssignment, form: Any, change: bool) -> None:
+        obj.granted_by = request.user.get_username()
+        super().save_model(request, obj, form, change)
+
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
+        return False  # a post ends by its last day; who held what when stays known
+
+
+class ReviewNodeInline(admin.TabularInline):
+    model = ReviewNode
+    extra = 0
+
+
+@admin.register(ReviewChain)
+class ReviewChainAdmin(admin.ModelAdmin):
+    list_display = ["adm_div_code", "document_kind", "version", "active"]
+    inlines = [ReviewNodeInline]
+
+
+@admin.register(User)
+class OfficerAdmin(UserAdmin):
+    fieldsets = (*(UserAdmin.fieldsets or ()), ("人员", {"fields": ("person", "adm_div_code")}))
+    list_display = ["username", "person", "adm_div_code", "is_active"]
+
+
+@admin.register(BudgetUnit)
+class BudgetUnitAdmin(admin.ModelAdmin):
+    list_display = ["code", "name", "nature", "section", "active"]
+    search_fields = ["code", "name"]
+
+
+@admin.register(BankAccount)
+class BankAccountAdmin(admin.ModelAdmin):
+    list_display = ["account_no", "name", "kind", "agent_bank", "unit", "active"]
+    search_fields = ["account_no", "name"]
+
+
+admin.site.register([Region, AgentBank, Person])
+

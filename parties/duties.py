@@ -1,0 +1,76 @@
+"""Posts, the duty each one carries, and which duties one natural person may not combine.
+
+Source: separation-of-duties matrix in docs/duties.md. Pure: no database, no clock.
+"""
+
+from collections.abc import Iterable
+
+from django.db.models import TextChoices
+
+
+class Post(TextChoices):
+    """岗位. The value is the role name that tables of moves use."""
+
+    UNIT_CLERK = "unit_clerk", "单位经办"
+    UNIT_REVIEWER = "unit_reviewer", "单位复核"
+    UNIT_LEADER = "unit_leader", "单位负责人"
+    UNIT_SEALER = "unit_sealer", "单位印鉴管理"
+    BUDGET_CLERK = "budget_clerk", "预算科经办"
+    BUDGET_APPROVER = "budget_approver", "预算科负责人"
+    SECTION_REVIEWER = "section_reviewer", "业务科审核"
+    PLAN_REVIEWER = "plan_reviewer", "国库计划审核"
+    PAYMENT_REVIEWER = "payment_reviewer", "国库支付审核"
+    TREASURY_CHIEF = "treasury_chief", "国库科长"
+    VOUCHER_MAKER = "voucher_maker", "国库制单"
+    SEAL_KEEPER = "seal_keeper", "业务专用章管理"
+    RECONCILER = "reconciler", "国库对账"
+    MONITOR_OFFICER = "monitor_officer", "动态监控"
+    SYSTEM_ADMIN = "system_admin", "系统管理员"
+    SECURITY_ADMIN = "security_admin", "安全保密员"
+    SECURITY_AUDITOR = "security_auditor", "安全审计员"
+
+
+UNIT_POSTS = frozenset({Post.UNIT_CLERK, Post.UNIT_REVIEWER, Post.UNIT_LEADER, Post.UNIT_SEALER})
+ADMIN_POSTS = frozenset({Post.SYSTEM_ADMIN, Post.SECURITY_ADMIN, Post.SECURITY_AUDITOR})
+
+MAKE, REVIEW, APPROVE, SEAL, RECONCILE = "make", "review", "approve", "seal", "reconcile"
+SYSTEM, SECURITY, AUDIT = "system", "security", "audit"
+
+DUTY_OF = {
+    Post.UNIT_CLERK: MAKE,
+    Post.BUDGET_CLERK: MAKE,
+    Post.VOUCHER_MAKER: MAKE,
+    Post.UNIT_REVIEWER: REVIEW,
+    Post.SECTION_REVIEWER: REVIEW,
+    Post.PLAN_REVIEWER: REVIEW,
+    Post.MONITOR_OFFICER: REVIEW,
+    Post.UNIT_LEADER: APPROVE,
+    Post.BUDGET_APPROVER: APPROVE,
+    Post.PAYMENT_REVIEWER: APPROVE,
+    Post.TREASURY_CHIEF: APPROVE,
+    Post.UNIT_SEALER: SEAL,
+    Post.SEAL_KEEPER: SEAL,
+    Post.RECONCILER: RECONCILE,
+    Post.SYSTEM_ADMIN: SYSTEM,
+    Post.SECURITY_ADMIN: SECURITY,
+    Post.SECURITY_AUDITOR: AUDIT,
+}
+
+_BUSINESS = frozenset({MAKE, REVIEW, APPROVE, SEAL, RECONCILE})
+_FORBIDDEN = {
+    frozenset(pair)
+    for pair in [(MAKE, APPROVE), (MAKE, SEAL), (MAKE, RECONCILE), (APPROVE, RECONCILE), (SEAL, RECONCILE)]
+    + [(admin, duty) for admin in (SYSTEM, SECURITY, AUDIT) for duty in _BUSINESS]
+    + [(SYSTEM, SECURITY), (SYSTEM, AUDIT), (SECURITY, AUDIT)]
+}
+
+
+def conflicting_posts(held: Iterable[str], wanted: str) -> list[str]:
+    """Return the posts among `held` that one natural person may not combine with `wanted`."""
+    duty = DUTY_OF[Post(wanted)]
+    return [post for post in held if frozenset({DUTY_OF[Post(post)], duty}) in _FORBIDDEN]
+
+
+def forbidden_pairs() -> list[tuple[str, str]]:
+    """Return every ordered pair of posts one person may not hold, for the trigger beneath."""
+    return [(a.value, b.value) for a in Post for b in Post if frozenset({DUTY_OF[a], DUTY_OF[b]}) in _FORBIDDEN]

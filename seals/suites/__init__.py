@@ -1,0 +1,29 @@
+"""Crypto suites behind one interface. No Django here: simulators and offline verifiers use the same code."""
+
+from functools import cache
+
+from seals.errors import UnknownSuite
+from seals.suites.base import SPKI_HEAD, PrivateKeyHandle, PublicKeyHandle, Suite
+from seals.suites.p256 import EcdsaP256Sha256
+from seals.suites.sm2 import Sm2Sm3
+
+__all__ = ["SPKI_HEAD", "SUITE_IDS", "PrivateKeyHandle", "PublicKeyHandle", "Suite", "get_suite"]
+
+_SUITES: dict[str, type[Suite]] = {"sm2-sm3": Sm2Sm3, "ecdsa-p256-sha256": EcdsaP256Sha256}
+SUITE_IDS = tuple(_SUITES)
+
+
+def get_suite(suite_id: str) -> Suite:
+    """The suite of that name; made and self-tested at its first use in the process, then kept.
+
+    :raises UnknownSuite: there is no default to fall back to.
+    :raises SuiteUnavailable: if this machine's library cannot do it.
+    """
+    if suite_id not in _SUITES:
+        raise UnknownSuite(f"没有名为 {suite_id!r} 的密码套件。", suite=suite_id, known=SUITE_IDS)
+    return _made(suite_id)
+
+
+@cache
+def _made(suite_id: str) -> Suite:
+    return _SUITES[suite_id]()
