@@ -1,0 +1,322 @@
+"""Permission to spend: indicator → plan → quota, and what PBoC will clear for each bank.
+
+Balances are projections of append-only entries; CHECK constraints hold E1 and E2 whatever the code does.
+"""
+
+import pgtrigger
+from django.db import models
+from django.db.models import F, Q
+
+from budget.codes import ClassificationCode, EconomicMapping
+from budget.states import ADJUSTMENT_FLOW, PLAN_FLOW, AdjustmentState, PlanState
+from core.models import RegionYearModel, append_only
+from core.money import ZERO, MoneyField
+from parties.models import AgentBank, BankAccount, BudgetUnit, Person, ReviewChain
+
+__all__ = ["ClassificationCode", "EconomicMapping"]
+
+
+class PaymentMode(models.TextChoices):
+    """支付方式; the value is the code on the wire (PayTypeCode)."""
+
+    DIRECT = "11", "财政直接支付"
+    AUTHORIZED = "12", "财政授权支付"
+
+
+class BudgetIndicator(RegionYearModel):
+    """预算指标: a numbered grant of spending authority to one unit for one purpose, in yuan.
+
+    available = total − frozen − reserved − paid + refunded (E1); plannable = total − frozen − planned (E2).
+    """
+
+    indicator_no = models.CharField("指标编号", max_length=30)
+    doc_no = models.CharField("指标文号", max_length=60)
+    unit = models.ForeignKey(BudgetUnit, models.PROTECT, verbose_name="预算单位")
+    fund_nature = models.CharField("资金性质", max_length=4)
+    function_code = models.CharField("功能分类", max_length=7)
+    gov_economic_code = models.CharField("政府经济分类", max_length=5)
+    project_code = models.CharField("项目", max_length=21, blank=True)
+    project_name = models.CharField("项目名称", max_length=100, blank=True)
+    payment_mode = models.CharField("支付方式", max_length=3, choices=PaymentMode)
+    tags = models.JSONField("标识", default=list, blank=True)
+    amount_total = MoneyField("总额", default=ZERO)
+    amount_frozen = MoneyField("冻结", default=ZERO)
+    amount_reserved = MoneyField("在途", default=ZERO)
+    amount_paid = MoneyField("已付", default=ZERO)
+    amount_refunded = MoneyField("退款", default=ZERO)
+    amount_planned = MoneyField("已安排计划", default=ZERO)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "预算指标"
+        constraints = [
+            models.UniqueConstraint(fields=["adm_div_code", "fiscal_year", "indicator_no"], name="indicator_no_once"),
+            models.CheckConstraint(
+                name="indicator_amounts_not_negative",
+                condition=Q(amount_total__gte=0)
+                & Q(amount_frozen__gte=0)
+                & Q(amount_reserved__gte=0)
+                & Q(amount_paid__gte=0)
+                & Q(amount_refunded__gte=0)
+                & Q(amount_planned__gte=0)
+                & Q(amount_refunded__lte=F("amount_paid")),
+            ),
+            models.CheckConstraint(
+                name="indicator_e1_available",
+                condition=Q(
+                    amount_total__gte=F("amount_frozen")
+                    + F("amount_reserved")
+                    + F("amount_paid")
+                    - F("amount_refunded")
+                ),
+            ),
+            models.CheckConstraint(
+                name="indicator_e2_plannable", condition=Q(amount_total__gte=F("amount_frozen") + F("amount_planned"))
+            ),
+        ]
+        indexes = [models.Index(fields=["adm_div_code", "fiscal_year", "unit"], name="indicator_unit")]
+        triggers = [
+            pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
+            pgtrigger.ReadOnly(
+                name="indicator_frozen",
+                fields=[
+                    *("adm_div_code", "fiscal_year", "indicator_no", "unit", "fund_nature", "function_code"),
+                    *("gov_economic_code", "payment_mode", "tags"),
+                ],
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.indicator_no
+
+    @property
+    def amount_available(self):  # type: ignore[no-untyped-def]
+        """E1: what may still be requested."""
+        return (
+            self.amount_total - self.amount_frozen - self.amount_reserved - self.amount_paid + self.amount_refunded
+        )
+
+    @property
+    def amount_plannable(self):  # type: ignore[no-untyped-def]
+        """E2: what may still be planned."""
+        return self.amount_total - self.amount_frozen - self.amount_planned
+
+
+class EntryModel(RegionYearModel):
+    """One append-only change of a balance: why, for which document, by whom, on which business day."""
+
+    kind = models.CharField(max_length=20)
+    document_type = models.CharField(max_length=40, blank=True)
+    document_id = models.UUIDField(null=True)
+    business_date = models.DateField()
+    actor_name = models.CharField(max_length=60)
+    note = models.CharField(max_length=200, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+
+class IndicatorEntry(EntryModel):
+    """A change of an indicator, column by column; the balances are the sums of these."""
+
+    indicator = models.ForeignKey(BudgetIndicator, models.PROTECT, related_name="entries")
+    total_change = MoneyField(default=ZERO)
+    frozen_change = MoneyField(default=ZERO)
+    reserved_change = MoneyField(default=ZERO)
+    paid_change = MoneyField(default=ZERO)
+    refunded_change = MoneyField(default=ZERO)
+    planned_change = MoneyField(default=ZERO)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "指标明细账"
+        indexes = [
+            models.Index(fields=["indicator", "at"], name="indicator_entry_by_indicator"),
+            models.Index(fields=["document_id"], name="indicator_entry_by_document"),
+        ]
+        triggers = [append_only()]
+
+
+class IndicatorAdjustment(RegionYearModel):
+    """指标变动单: an addition, reduction, freeze or unfreeze, made by one person and approved by another."""
+
+    class Kind(models.TextChoices):
+        ADD = "add", "追加"
+        REDUCE = "reduce", "追减"
+        FREEZE = "freeze", "冻结"
+        UNFREEZE = "unfreeze", "解冻"
+
+    indicator = models.ForeignKey(BudgetIndicator, models.PROTECT, related_name="adjustments")
+    kind = models.CharField("类型", max_length=8, choices=Kind)
+    doc_no = models.CharField("文号", max_length=60)
+    amount = MoneyField("金额")
+    note = models.CharField("说明", max_length=200, blank=True)
+    state = models.CharField(max_length=10, choices=AdjustmentState, default=AdjustmentState.DRAFT)
+    created_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
+    decided_by = models.ForeignKey(Person, models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "指标变动单"
+        constraints = [
+            models.UniqueConstraint(fields=["adm_div_code", "fiscal_year", "doc_no", "kind"], name="adjustment_once"),
+            models.CheckConstraint(name="adjustment_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="adjustment_four_eyes", condition=Q(decided_by__isnull=True) | ~Q(decided_by=F("created_by"))
+            ),
+        ]
+        triggers = [
+            ADJUSTMENT_FLOW.trigger("adjustment_moves"),
+            pgtrigger.ReadOnly(name="adjustment_frozen", fields=["indicator", "kind", "doc_no", "amount", "created_by"]),
+        ]
+
+
+class SpendingPlan(RegionYearModel):
+    """用款计划: how much of an indicator a unit wants to spend in a month. Approved ones become quota."""
+
+    plan_no = models.CharField("计划编号", max_length=30)
+    unit = models.ForeignKey(BudgetUnit, models.PROTECT)
+    indicator = models.ForeignKey(BudgetIndicator, models.PROTECT, related_name="plans")
+    month = models.PositiveSmallIntegerField("月份")
+    payment_mode = models.CharField(max_length=3, choices=PaymentMode)
+    amount = MoneyField("金额")
+    state = models.CharField(max_length=10, choices=PlanState, default=PlanState.DRAFT)
+    revision = models.PositiveSmallIntegerField(default=1)
+    chain = models.ForeignKey(ReviewChain, models.PROTECT, null=True)
+    node = models.PositiveSmallIntegerField(default=0)
+    content_digest = models.CharField(max_length=64, blank=True)
+    created_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    notice = models.ForeignKey("QuotaNotice", models.PROTECT, null=True, related_name="plans")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "用款计划"
+        constraints = [
+            models.UniqueConstraint(fields=["adm_div_code", "fiscal_year", "plan_no"], name="plan_no_once"),
+            models.CheckConstraint(name="plan_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(name="plan_month", condition=Q(month__gte=1, month__lte=12)),
+        ]
+        triggers = [PLAN_FLOW.trigger("plan_moves"), pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return self.plan_no
+
+
+class Quota(RegionYearModel):
+    """可用额度: what may still be paid out of one indicator, in yuan.
+
+    For an authorised indicator it is the arrived quota (授权额度), for a direct one the approved plan (计划额度).
+    Unused amounts of earlier months stay usable (滚存). available = granted − reserved − spent + refunded.
+    """
+
+    indicator = models.OneToOneField(BudgetIndicator, models.PROTECT, related_name="quota")
+    unit = models.ForeignKey(BudgetUnit, models.PROTECT)
+    payment_mode = models.CharField(max_length=3, choices=PaymentMode)
+    payer_account = models.ForeignKey(BankAccount, models.PROTECT)
+    amount_granted = MoneyField("已到账", default=ZERO)
+    amount_reserved = MoneyField("在途", default=ZERO)
+    amount_spent = MoneyField("已支付", default=ZERO)
+    amount_refunded = MoneyField("退款", default=ZERO)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "可用额度"
+        constraints = [
+            models.CheckConstraint(
+                name="quota_never_overdrawn",
+                condition=Q(amount_reserved__gte=0)
+                & Q(amount_spent__gte=0)
+                & Q(amount_refunded__gte=0)
+                & Q(amount_granted__gte=F("amount_reserved") + F("amount_spent") - F("amount_refunded")),
+            )
+        ]
+        indexes = [models.Index(fields=["adm_div_code", "fiscal_year", "unit"], name="quota_unit")]
+        triggers = [pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete)]
+
+    @property
+    def amount_available(self):  # type: ignore[no-untyped-def]
+        return self.amount_granted - self.amount_reserved - self.amount_spent + self.amount_refunded
+
+
+class QuotaEntry(EntryModel):
+    """A change of a quota, column by column."""
+
+    quota = models.ForeignKey(Quota, models.PROTECT, related_name="entries")
+    granted_change = MoneyField(default=ZERO)
+    reserved_change = MoneyField(default=ZERO)
+    spent_change = MoneyField(default=ZERO)
+    refunded_change = MoneyField(default=ZERO)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "额度明细账"
+        indexes = [
+            models.Index(fields=["quota", "at"], name="quota_entry_by_quota"),
+            models.Index(fields=["document_id"], name="quota_entry_by_document"),
+        ]
+        triggers = [append_only()]
+
+
+class QuotaNotice(RegionYearModel):
+    """授权支付额度通知单 5105 with its 5106: approved plans merged for one bank, waiting for the bank's 2104."""
+
+    agent_bank = models.ForeignKey(AgentBank, models.PROTECT)
+    month = models.PositiveSmallIntegerField()
+    fund_nature = models.CharField(max_length=4)
+    amount = MoneyField("金额")
+    amount_arrived = MoneyField("已到账", default=ZERO)
+    voucher_id = models.UUIDField(null=True)
+    limit_voucher_id = models.UUIDField(null=True)
+    made_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "额度通知单"
+        constraints = [
+            models.CheckConstraint(name="notice_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="notice_arrives_once_in_full",
+                condition=Q(amount_arrived=ZERO) | Q(amount_arrived=F("amount")),
+            ),
+        ]
+
+
+class ClearingLimit(RegionYearModel):
+    """清算额度: what PBoC clears for one bank, payment mode and fund nature. available = issued − cleared + refunded."""
+
+    agent_bank = models.ForeignKey(AgentBank, models.PROTECT)
+    payment_mode = models.CharField(max_length=3, choices=PaymentMode)
+    fund_nature = models.CharField(max_length=4)
+    amount_issued = MoneyField("已下达", default=ZERO)
+    amount_cleared = MoneyField("已清算", default=ZERO)
+    amount_refunded = MoneyField("退款恢复", default=ZERO)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "清算额度"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["adm_div_code", "fiscal_year", "agent_bank", "payment_mode", "fund_nature"],
+                name="one_clearing_limit_per_key",
+            ),
+            models.CheckConstraint(
+                name="clearing_limit_never_exceeded",
+                condition=Q(amount_cleared__gte=0)
+                & Q(amount_refunded__gte=0)
+                & Q(amount_issued__gte=F("amount_cleared") - F("amount_refunded")),
+            ),
+        ]
+
+    @property
+    def amount_available(self):  # type: ignore[no-untyped-def]
+        return self.amount_issued - self.amount_cleared + self.amount_refunded
+
+
+class ClearingLimitEntry(EntryModel):
+    """A change of a clearing limit: a 5106 or 5108 (also negative), a clearing, a refund."""
+
+    limit = models.ForeignKey(ClearingLimit, models.PROTECT, related_name="entries")
+    issued_change = MoneyField(default=ZERO)
+    cleared_change = MoneyField(default=ZERO)
+    refunded_change = MoneyField(default=ZERO)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "清算额度明细账"
+        indexes = [models.Index(fields=["limit", "at"], name="limit_entry_by_limit")]
+        triggers = [append_only()]

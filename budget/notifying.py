@@ -1,0 +1,250 @@
+"""Quota notices: approved authorised plans go to the bank as 5105 and to PBoC as 5106; the bank's 2104 makes them
+quota. Source: docs/business.md §quotas."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from budget.codes import CodeKind
+from budget.entries import Context, LimitPosting, post_limits
+from budget.limits import lock_limits
+from budget.locking import context_for
+from budget.models import PaymentMode, Quota, QuotaNotice, SpendingPlan
+from budget.planning import grant_quota, lock_plans
+from budget.selectors import code_names
+from budget.states import PLAN_FLOW, PlanState
+from core.actors import Actor
+from core.errors import Conflict, NotFound, RoleRequired, TreasuryError
+from core.money import ZERO, wire_yuan
+from core.outcomes import Outcome, judge
+from core.transitions import check_move, move
+from parties.errors import ActedBefore
+from parties.models import AgentBank, Region
+from parties.review import earlier_deciders
+from vouchers.checks import wire_amount
+from vouchers.models import Voucher
+from vouchers.routing import Applied, InboundVoucher, Parked, Verdict
+from vouchers.services import Draft, generate_vouchers, lock_vouchers, seal_vouchers
+
+
+@transaction.atomic(durable=True)
+def issue_quota_notices(*, plan_ids: Sequence[UUID], maker: Actor, now: datetime) -> Outcome[SpendingPlan]:
+    """Merge approved authorised plans by bank, month and fund nature into notices; generate a 5105 and a 5106 each.
+
+    Refused per item: role_required, acted_before, transition_not_allowed, not_found.
+    """
+    context = context_for(maker, now)
+    plans = lock_plans(plan_ids, maker)
+    deciders = earlier_deciders(plans)
+
+    def check(plan: SpendingPlan) -> None:
+        check_move(PLAN_FLOW, plan, "notify", maker)
+        if plan.payment_mode != PaymentMode.AUTHORIZED:
+            raise Conflict("只有授权支付计划需要额度通知单。", field="payment_mode")
+        if maker.person_id in {*deciders[plan.id].values(), plan.created_by_id}:
+            raise ActedBefore("您经办或审核过该计划，不能制单（岗位分离）。", field="maker")
+
+    outcome = judge(plans, plan_ids, check)
+    if not outcome.accepted:
+        return outcome
+    quotas = _quotas(outcome.accepted)
+    groups: dict[tuple[UUID, int, str], list[SpendingPlan]] = defaultdict(list)
+    for plan in outcome.accepted:
+        bank_id = quotas[plan.indicator_id].payer_account.agent_bank_id
+        assert bank_id is not None, "a zero-balance account is kept at an agent bank"
+        groups[bank_id, plan.month, plan.indicator.fund_nature].append(plan)
+    for (bank_id, month, fund), members in sorted(groups.items()):
+        _notice(AgentBank.objects.get(pk=bank_id), month, fund, members, quotas, context, maker)
+    move(PLAN_FLOW, outcome.accepted, "notify", by=maker, at=now)
+    return outcome
+
+
+@transaction.atomic(durable=True)
+def seal_quota_notices(*, notice_ids: Sequence[UUID], sealer: Actor, now: datetime) -> Outcome[QuotaNotice]:
+    """Seal the 5105 and 5106 of notices and send them; what PBoC may clear grows by the 5106.
+
+    Refused per item: role_required, acted_before, conflict (sealed before), not_found.
+    """
+    context = context_for(sealer, now)
+    found = list(
+        QuotaNotice.objects.select_for_update()
+        .filter(pk__in=set(notice_ids), adm_div_code=sealer.adm_div_code)
+        .order_by("pk")
+    )
+    ids = [pk for notice in found for pk in (notice.voucher_id, notice.limit_voucher_id) if pk]
+    vouchers = {voucher.id: voucher for voucher in lock_vouchers(ids)}
+    plans = list(SpendingPlan.objects.filter(notice__in=found))
+    deciders = earlier_deciders(plans)
+
+    def check(notice: QuotaNotice) -> None:
+        if "seal_keeper" not in sealer.roles:
+            raise RoleRequired("该操作需要岗位：业务专用章管理。", field="role")
+        involved = {notice.made_by_id}
+        for plan in plans:
+            if plan.notice_id == notice.id:
+                involved |= {plan.created_by_id, *deciders[plan.id].values()}
+        if sealer.person_id in involved:
+            raise ActedBefore("您经办、审核或制作过该通知单，不能签章（岗位分离）。", field="sealer")
+        if any(v.signature for v in _vouchers_of(notice, vouchers)):
+            raise Conflict("该通知单已签章。", field="state")
+
+    outcome = judge(found, notice_ids, check)
+    seal_vouchers([v for notice in outcome.accepted for v in _vouchers_of(notice, vouchers)], by=sealer, now=now)
+    keys = {(n.agent_bank_id, PaymentMode.AUTHORIZED.value, n.fund_nature) for n in outcome.accepted}
+    limits = lock_limits(context.adm_div_code, context.fiscal_year, keys) if keys else {}
+    post_limits(
+        [
+            LimitPosting(
+                limit_id=limits[n.agent_bank_id, PaymentMode.AUTHORIZED.value, n.fund_nature].id,
+                kind="notice_5106",
+                changes={"issued": n.amount},
+                document_type=n._meta.label,
+                document_id=n.id,
+            )
+            for n in outcome.accepted
+        ],
+        context,
+    )
+    return outcome
+
+
+def on_quota_arrival(messages: Sequence[InboundVoucher], now: datetime) -> Mapping[UUID, Verdict]:
+    """Apply the bank's 2104: the notice it names has arrived, in full, line by line; its plans become quota."""
+    context = context_for(messages[0].actor, now)
+    verdicts: dict[UUID, Verdict] = {}
+    for inbound in messages:
+        try:
+            verdicts[inbound.message.pk] = _arrive(inbound, context)
+        except TreasuryError as refusal:
+            verdicts[inbound.message.pk] = refusal
+    return verdicts
+
+
+def _arrive(inbound: InboundVoucher, context: Context) -> Verdict:
+    main = inbound.content.main
+    voucher = Voucher.objects.filter(
+        adm_div_code=inbound.content.adm_div_code,
+        fiscal_year=inbound.content.fiscal_year,
+        voucher_type="5105",
+        voucher_no=main["OriVoucherNo"],
+        receiver=inbound.sender.organisation,
+    ).first()
+    if voucher is None:
+        raise NotFound("没有发给该银行的额度通知单。", field="OriVoucherNo", given=main["OriVoucherNo"])
+    notice = QuotaNotice.objects.select_for_update().get(voucher_id=voucher.id)
+    if not voucher.signature:
+        return Parked("notice_not_sealed", "额度通知单尚未签章发送。")
+    if notice.amount_arrived != ZERO:
+        raise Conflict("该额度通知单已到账。", field="OriVoucherNo")
+    if wire_amount(main["PlanAmt"], field="PlanAmt") != notice.amount:
+        raise Conflict("到账金额与额度通知单不符。", field="PlanAmt", expected=notice.amount)
+    plans = list(
+        SpendingPlan.objects.select_for_update().select_related("indicator", "unit").filter(notice=notice).order_by("pk")
+    )
+    expected = sorted((str(i), plan.unit.code, wire_yuan(plan.amount)) for i, plan in enumerate(plans, start=1))
+    stated = sorted((d["Id"], d["AgencyCode"], d["PlanAmt"]) for d in inbound.content.details)
+    if stated != expected:
+        raise Conflict("到账明细与额度通知单不符。", field="Detail")
+    QuotaNotice.objects.filter(pk=notice.pk).update(amount_arrived=notice.amount)
+    move(PLAN_FLOW, plans, "arrive", by=inbound.actor, at=context.at)
+    grant_quota(plans, context)
+    return Applied()
+
+
+def _quotas(plans: Sequence[SpendingPlan]) -> dict[UUID, Quota]:
+    rows = Quota.objects.select_related("payer_account__agent_bank").filter(
+        indicator_id__in={plan.indicator_id for plan in plans}
+    )
+    return {quota.indicator_id: quota for quota in rows}
+
+
+def _vouchers_of(notice: QuotaNotice, vouchers: Mapping[UUID, Voucher]) -> list[Voucher]:
+    return [vouchers[pk] for pk in (notice.voucher_id, notice.limit_voucher_id) if pk in vouchers]
+
+
+def _notice(
+    bank: AgentBank,
+    month: int,
+    fund: str,
+    plans: list[SpendingPlan],
+    quotas: dict[UUID, Quota],
+    context: Context,
+    maker: Actor,
+) -> None:
+    plans = sorted(plans, key=lambda plan: plan.pk)
+    notice = QuotaNotice.objects.create(
+        adm_div_code=context.adm_div_code,
+        fiscal_year=context.fiscal_year,
+        agent_bank=bank,
+        month=month,
+        fund_nature=fund,
+        amount=sum((plan.amount for plan in plans), ZERO),
+        made_by_id=maker.person_id,
+        created_at=context.at,
+    )
+    region = Region.objects.get(adm_div_code=context.adm_div_code)
+    functions = code_names(context.fiscal_year, CodeKind.FUNCTION, [p.indicator.function_code for p in plans])
+    funds = code_names(context.fiscal_year, CodeKind.FUND_NATURE, [fund])
+    shared = {
+        "PlanAmt": wire_yuan(notice.amount),
+        "FundTypeCode": fund,
+        "FundTypeName": funds.get(fund, ""),
+        "SetMonth": f"{month:02d}",
+        "PayBankCode": bank.code,
+        "PayBankName": bank.name,
+    }
+    lines = [_line(i, plan, quotas[plan.indicator_id], functions) for i, plan in enumerate(plans, start=1)]
+    common = {
+        "adm_div_code": context.adm_div_code,
+        "fiscal_year": context.fiscal_year,
+        "voucher_date": context.business_date,
+        "sender": region.finance_organisation,
+        "amount": notice.amount,
+        "details": tuple(lines),
+        "document_type": notice._meta.label,
+        "document_id": notice.id,
+    }
+    quota_main = {**shared, "BgtTypeCode": "1", "BgtTypeName": "当年预算", "PayTypeCode": "12", "PayTypeName": "财政授权支付"}
+    limit_main = {
+        **shared,
+        "TreCode": region.tre_code,
+        "FinOrgCode": region.fin_org_code,
+        "DeptNum": str(len({plan.unit.department_code for plan in plans})),
+        "PayBankNo": bank.bank_no,
+        "ClearBankCode": "001",
+        "ClearBankName": region.treasury_name,
+    }
+    made = generate_vouchers(
+        [
+            Draft(voucher_type="5105", receiver=bank.organisation, main=quota_main, **common),
+            Draft(voucher_type="5106", receiver=region.pboc_organisation, main=limit_main, **common),
+        ],
+        by=maker,
+        now=context.at,
+    )
+    QuotaNotice.objects.filter(pk=notice.pk).update(voucher_id=made[0].id, limit_voucher_id=made[1].id)
+    SpendingPlan.objects.filter(pk__in=[plan.pk for plan in plans], state=PlanState.APPROVED).update(notice=notice)
+
+
+def _line(position: int, plan: SpendingPlan, quota: Quota, functions: dict[str, str]) -> dict[str, str]:
+    function = plan.indicator.function_code
+    return {
+        "Id": str(position),
+        "ProCatCode": "1",
+        "ProCatName": "支出",
+        "FundTypeCode": plan.indicator.fund_nature,
+        "SupDepCode": plan.unit.department_code,
+        "SupDepName": plan.unit.department_name,
+        "AgencyCode": plan.unit.code,
+        "AgencyName": plan.unit.name,
+        "ExpFuncCode": function,
+        "ExpFuncName": functions.get(function, ""),
+        "DepProCode": plan.indicator.project_code,
+        "DepProName": plan.indicator.project_name,
+        "AgencyAccoCode": quota.payer_account.account_no,
+        "AgencyBankName": quota.payer_account.bank_name,
+        "PlanAmt": wire_yuan(plan.amount),
+    }

@@ -1,0 +1,238 @@
+"""用款计划: a unit plans a month, the chain reviews, approval makes quota: at once for direct payment, by way of a
+notice to the bank (5105, 5106, answered by 2104) for authorised payment. Source: docs/business.md §plans."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from budget.entries import Context, Posting, lock_balances, post
+from budget.errors import PlanExceedsIndicator
+from budget.locking import context_for
+from budget.models import BudgetIndicator, PaymentMode, Quota, SpendingPlan
+from budget.states import PLAN_FLOW
+from core.actors import Actor
+from core.batch import copy_rows, update_from_values
+from core.errors import AmountInvalid, NotFound, RoleRequired, TreasuryError
+from core.money import wire_yuan
+from core.numbering import take_numbers
+from core.outcomes import Outcome, judge
+from core.transitions import check_move, move
+from parties.review import active_chains, check_reviewer, earlier_deciders, load_chains, record_decisions
+from parties.selectors import visible_unit_codes
+from seals.digests import sm3_hex
+
+CHAIN_KIND = "plan"
+
+
+class PlanInvalid(TreasuryError):
+    code = "plan_invalid"
+
+
+@dataclass(frozen=True)
+class PlanInput:
+    indicator_id: UUID
+    month: int
+    amount: Decimal
+
+
+@transaction.atomic(durable=True)
+def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime) -> list[SpendingPlan]:
+    """Store plans as drafts: all or none.
+
+    :raises RoleRequired, NotFound, PlanInvalid, AmountInvalid: naming the field.
+    """
+    if "unit_clerk" not in clerk.roles:
+        raise RoleRequired("该操作需要岗位：单位经办。", field="role")
+    context = context_for(clerk, now)
+    rows = BudgetIndicator.objects.select_related("unit").filter(
+        pk__in={given.indicator_id for given in inputs},
+        adm_div_code=clerk.adm_div_code,
+        fiscal_year=context.fiscal_year,
+        unit__code__in=clerk.units,
+        quota__isnull=False,
+    )
+    indicators = {row.id: row for row in rows}
+    for given in inputs:
+        if given.indicator_id not in indicators:
+            raise NotFound("指标不存在或不属于本单位。", field="indicator_id")
+        if not 1 <= given.month <= 12:
+            raise PlanInvalid("月份应为 1–12。", field="month")
+        if given.amount <= 0:
+            raise AmountInvalid("金额须大于零。", field="amount")
+    numbers = take_numbers(
+        adm_div_code=context.adm_div_code, fiscal_year=context.fiscal_year, kind="plan", count=len(inputs)
+    )
+    plans = [
+        SpendingPlan(
+            adm_div_code=context.adm_div_code,
+            fiscal_year=context.fiscal_year,
+            plan_no=number,
+            unit=indicators[given.indicator_id].unit,
+            indicator=indicators[given.indicator_id],
+            month=given.month,
+            payment_mode=indicators[given.indicator_id].payment_mode,
+            amount=given.amount,
+            created_by_id=clerk.person_id,
+            created_at=now,
+        )
+        for given, number in zip(inputs, numbers, strict=True)
+    ]
+    copy_rows(plans)
+    return plans
+
+
+@transaction.atomic(durable=True)
+def submit_plans(*, plan_ids: Sequence[UUID], clerk: Actor, now: datetime) -> Outcome[SpendingPlan]:
+    """Submit plans for review; each takes its amount out of what the indicator still has to plan (E2).
+
+    Refused per item: plan_exceeds_indicator, transition_not_allowed, role_required, not_found.
+    """
+    context = context_for(clerk, now)
+    plans = lock_plans(plan_ids, clerk)
+    rows = lock_balances([plan.indicator_id for plan in plans]).indicators
+    left = {pk: row.amount_plannable for pk, row in rows.items()}
+
+    def check(plan: SpendingPlan) -> None:
+        check_move(PLAN_FLOW, plan, "submit", clerk)
+        if plan.amount > left[plan.indicator_id]:
+            raise PlanExceedsIndicator(
+                f"指标可安排计划的余额 {left[plan.indicator_id]:,.2f}，本计划 {plan.amount:,.2f}。",
+                field="amount",
+                available=left[plan.indicator_id],
+                asked=plan.amount,
+            )
+        left[plan.indicator_id] -= plan.amount
+
+    outcome = judge(plans, plan_ids, check)
+    if not outcome.accepted:
+        return outcome
+    chain_id = active_chains(context.adm_div_code, {CHAIN_KIND})[CHAIN_KIND]
+    chains = load_chains({chain_id})
+    for plan in outcome.accepted:
+        plan.chain_id = chain_id
+        plan.node = chains.next_ordinal(chain_id, 0, plan.amount) or 0
+        plan.content_digest = _digest(plan)
+    values = sorted((p.id, p.chain_id, p.node, p.content_digest) for p in outcome.accepted)
+    update_from_values(SpendingPlan, {"chain_id": "uuid", "node": "smallint", "content_digest": "text"}, values)
+    move(PLAN_FLOW, outcome.accepted, "submit", by=clerk, at=now)
+    post([_planned(plan, 1, "plan") for plan in outcome.accepted], context)
+    return outcome
+
+
+@transaction.atomic(durable=True)
+def approve_plans(*, plan_ids: Sequence[UUID], reviewer: Actor, now: datetime) -> Outcome[SpendingPlan]:
+    """Approve plans at the node each waits at; a direct plan becomes quota with its last approval.
+
+    Refused per item: acted_before, role_required, transition_not_allowed, not_found.
+    """
+    context = context_for(reviewer, now)
+    plans = lock_plans(plan_ids, reviewer)
+    chains = load_chains({plan.chain_id for plan in plans if plan.chain_id is not None})
+    deciders = earlier_deciders(plans)
+
+    def check(plan: SpendingPlan) -> None:
+        check_move(PLAN_FLOW, plan, "approve", reviewer)
+        check_reviewer(plan, chains.node(plan), reviewer, deciders[plan.id])
+
+    outcome = judge(plans, plan_ids, check)
+    posts = {plan.id: chains.node(plan).post for plan in outcome.accepted}
+    record_decisions(outcome.accepted, "approve", posts=posts, by=reviewer, at=now)
+    onward, final = [], []
+    for plan in outcome.accepted:
+        assert plan.chain_id is not None
+        following = chains.next_ordinal(plan.chain_id, plan.node, plan.amount)
+        (final if following is None else onward).append(plan)
+        plan.node = following or plan.node
+    update_from_values(SpendingPlan, {"node": "smallint"}, sorted((p.id, p.node) for p in onward))
+    move(PLAN_FLOW, onward, "advance", by=reviewer, at=now)
+    move(PLAN_FLOW, final, "approve", by=reviewer, at=now)
+    grant_quota([plan for plan in final if plan.payment_mode == PaymentMode.DIRECT], context)
+    return outcome
+
+
+@transaction.atomic(durable=True)
+def return_plans(
+    *, plan_ids: Sequence[UUID], reviewer: Actor, reason_code: str, reason: str, now: datetime
+) -> Outcome[SpendingPlan]:
+    """Return plans to their clerks; the indicator may be planned anew.
+
+    :raises PlanInvalid: without a reason.
+    """
+    if not reason.strip():
+        raise PlanInvalid("请填写退回原因。", field="reason")
+    context = context_for(reviewer, now)
+    plans = lock_plans(plan_ids, reviewer)
+    chains = load_chains({plan.chain_id for plan in plans if plan.chain_id is not None})
+    deciders = earlier_deciders(plans)
+
+    def check(plan: SpendingPlan) -> None:
+        check_move(PLAN_FLOW, plan, "return", reviewer)
+        check_reviewer(plan, chains.node(plan), reviewer, deciders[plan.id])
+
+    outcome = judge(plans, plan_ids, check)
+    posts = {plan.id: chains.node(plan).post for plan in outcome.accepted}
+    record_decisions(
+        outcome.accepted, "return", posts=posts, by=reviewer, at=now, reason_code=reason_code, reason=reason
+    )
+    move(PLAN_FLOW, outcome.accepted, "return", by=reviewer, at=now, reason_code=reason_code, reason=reason)
+    lock_balances([plan.indicator_id for plan in outcome.accepted])
+    post([_planned(plan, -1, "plan_release") for plan in outcome.accepted], context)
+    SpendingPlan.objects.filter(pk__in=[p.id for p in outcome.accepted]).update(revision=F("revision") + 1)
+    return outcome
+
+
+@transaction.atomic(savepoint=False)
+def grant_quota(plans: Sequence[SpendingPlan], context: Context) -> None:
+    """Turn approved (direct) or arrived (authorised) plans into quota; a step."""
+    if not plans:
+        return
+    quotas = {q.indicator_id: q for q in Quota.objects.filter(indicator_id__in={p.indicator_id for p in plans})}
+    lock_balances([], [quota.id for quota in quotas.values()])
+    post(
+        [
+            Posting(
+                indicator_id=plan.indicator_id,
+                kind="grant",
+                indicator={},
+                quota_id=quotas[plan.indicator_id].id,
+                quota={"granted": plan.amount},
+                document_type=plan._meta.label,
+                document_id=plan.id,
+                note=plan.plan_no,
+            )
+            for plan in plans
+        ],
+        context,
+    )
+
+
+def lock_plans(plan_ids: Sequence[UUID], actor: Actor) -> list[SpendingPlan]:
+    rows = (
+        SpendingPlan.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("unit", "indicator")
+        .filter(pk__in=set(plan_ids), adm_div_code=actor.adm_div_code)
+        .order_by("pk")
+    )
+    codes = visible_unit_codes(actor)
+    return list(rows if codes is None else rows.filter(unit__code__in=codes))
+
+
+def _digest(plan: SpendingPlan) -> str:
+    parts = (plan.plan_no, plan.revision, plan.indicator_id, plan.month, plan.payment_mode, wire_yuan(plan.amount))
+    return sm3_hex("\n".join(str(part) for part in parts).encode())
+
+
+def _planned(plan: SpendingPlan, sign: int, kind: str) -> Posting:
+    return Posting(
+        indicator_id=plan.indicator_id,
+        kind=kind,
+        indicator={"planned": plan.amount * sign},
+        document_type=plan._meta.label,
+        document_id=plan.id,
+        note=plan.plan_no,
+    )

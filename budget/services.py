@@ -1,0 +1,21 @@
+"""What other apps, views and tasks may call."""
+
+from budget.adjusting import create_adjustment, decide_adjustments
+from budget.notifying import issue_quota_notices, seal_quota_notices
+from budget.opening import OpeningIndicator, import_clearing_limit, import_indicator
+from budget.planning import PlanInput, approve_plans, return_plans, save_plans, submit_plans
+
+__all__ = [
+    "OpeningIndicator",
+    "PlanInput",
+    "approve_plans",
+    "create_adjustment",
+    "decide_adjustments",
+    "import_clearing_limit",
+    "import_indicator",
+    "issue_quota_notices",
+    "return_plans",
+    "save_plans",
+    "seal_quota_notices",
+    "submit_plans",
+]

@@ -1,0 +1,352 @@
+"""临江市 (fictional): the region, its people and its books as they stand on the morning of the worked day.
+
+Used by the demo and as the tests' world. Every figure is from docs/worked-day.md.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+
+from budget.code_import import load_codes
+from budget.entries import Context
+from budget.models import BudgetIndicator
+from budget.services import OpeningIndicator, import_clearing_limit, import_indicator
+from core.actors import Actor, system_actor
+from core.calendar import start_day
+from core.models import BusinessDay, NumberRule, Workday
+from monitoring.services import seed_rules
+from parties.models import AgentBank, BankAccount, BudgetUnit, Person, Region, ReviewChain, ReviewNode, User
+from parties.services import grant_post
+from payments.models import PaymentDetail, PaymentRequest
+from seals.pki import OrganisationSpec, make_demo_pki
+from seals.services import import_demo_pki
+from vouchers.models import ExchangePartner
+
+REGION = "990100000"
+YEAR = 2026
+DAY = date(2026, 6, 15)
+PASSWORD = "demo-1234"
+FINANCE, PBOC, BANK_A, BANK_B = "FIN-990100000", "PBOC-990100", "BANK-A", "BANK-B"
+UNITS = {"101001": "UNIT-101001", "101002": "UNIT-101002", "205001": "UNIT-205001"}
+ORGANISATIONS = {
+    FINANCE: "临江市财政局",
+    PBOC: "国家金库临江市支库",
+    BANK_A: "甲银行",
+    BANK_B: "乙银行",
+    "UNIT-101001": "临江市教育局",
+    "UNIT-101002": "临江市第一中学",
+    "UNIT-205001": "临江市公安局",
+}
+NUMBER_RULES = {"5201": "ZF{seq:04d}", "8202": "SZ{seq:04d}", "5105": "SQ{seq:04d}", "5106": "QS{seq:04d}", "5108": "ZQ{seq:04d}"}
+NUMBER_RULES |= {"request": "SQD{year}{seq:06d}", "plan": "JH{year}{seq:06d}"}
+CHAINS = {
+    "payment_authorized": [("unit_reviewer", "0.00"), ("unit_leader", "50000.00")],
+    "payment_direct": [
+        *[(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "payment_reviewer")],
+        ("treasury_chief", "500000.00"),
+    ],
+    "plan": [(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "plan_reviewer")],
+}
+
+
+@dataclass(frozen=True)
+class Officer:
+    """A log-in of the demo: its user name, the person's name, post, and the unit or section it is for."""
+
+    username: str
+    name: str
+    post: str
+    unit: str = ""
+    section: str = ""
+
+
+_UNIT_PEOPLE = {
+    "101001": ("王小燕", "赵国强", "孙立新", "周文静"),
+    "101002": ("李春梅", "吴志刚", "郑海涛", "冯玉兰"),
+    "205001": ("陈晓东", "褚建军", "卫红英", "蒋丽华"),
+}
+_UNIT_POSTS = (("jb", "unit_clerk"), ("fh", "unit_reviewer"), ("fz", "unit_leader"), ("yz", "unit_sealer"))
+OFFICERS = [
+    Officer(f"u{unit}-{suffix}", name, post, unit=unit)
+    for unit, names in _UNIT_PEOPLE.items()
+    for (suffix, post), name in zip(_UNIT_POSTS, names, strict=True)
+] + [
+    Officer("ys-jb", "沈思远", "budget_clerk"),
+    Officer("ys-fz", "韩明哲", "budget_approver"),
+    Officer("jkw-sh", "杨雪梅", "section_reviewer", section="教科文科"),
+    Officer("xzzf-sh", "朱天佑", "section_reviewer", section="行政政法科"),
+    Officer("gk-jh", "秦若兰", "plan_reviewer"),
+    Officer("gk-sh", "尤志远", "payment_reviewer"),
+    Officer("gk-kz", "许国华", "treasury_chief"),
+    Officer("gk-zd", "何雨桐", "voucher_maker"),
+    Officer("gk-yz", "吕清扬", "seal_keeper"),
+    Officer("gk-dz", "施静怡", "reconciler"),
+    Officer("gk-jk", "张守正", "monitor_officer"),
+]
+
+
+@dataclass(frozen=True)
+class IndicatorRow:
+    """An indicator on the morning of the day, with what may still be paid from it (quota or June plan)."""
+
+    no: str
+    unit: str
+    function: str
+    gov_economic: str
+    mode: str
+    account: str
+    total: str
+    paid: str
+    left: str
+    tags: tuple[str, ...]
+    project: str
+
+
+ACCOUNT_FINANCE_A = "6210001000000001"
+ACCOUNTS = {"101001": "6210001010010001", "101002": "6220001010020001", "205001": "6220002050010001"}
+BASIC_ACCOUNT_101002 = "6220001010020002"
+# fmt: off
+INDICATORS = [
+    IndicatorRow("I1", "101001", "2050101", "50201", "12", ACCOUNTS["101001"], "600000.00", "210000.00", "80000.00", ("运转", "保运行"), "机关运转"),
+    IndicatorRow("I2", "101002", "2050204", "50501", "11", ACCOUNT_FINANCE_A, "4800000.00", "2000000.00", "400000.00", ("保工资",), "教职工工资"),
+    IndicatorRow("I3", "101002", "2050204", "50502", "12", ACCOUNTS["101002"], "900000.00", "350000.00", "60000.00", ("保运行",), "学校运转"),
+    IndicatorRow("I4", "101002", "2050204", "50601", "11", ACCOUNT_FINANCE_A, "1200000.00", "0.00", "300000.00", ("01中央直达资金", "政府采购"), "实验室设备"),
+    IndicatorRow("I5", "205001", "2040220", "50299", "12", ACCOUNTS["205001"], "800000.00", "300000.00", "30000.00", (), "执法办案"),
+    IndicatorRow("I6", "205001", "2040219", "50306", "11", ACCOUNT_FINANCE_A, "3000000.00", "1000000.00", "600000.00", ("政府采购",), "信息化设备"),
+]
+# fmt: on
+CLEARING_LIMITS = [(BANK_A, "12", "80000.00"), (BANK_B, "12", "90000.00"), (BANK_A, "11", "0.00")]
+HISTORIC_VOUCHER = "SZ20260612001"
+
+
+@transaction.atomic
+def build_world(*, endpoints: dict[str, str], exchange: dict[str, str] | None = None, now: datetime) -> None:
+    """Create region, parties, people, chains, rules, codes and the opening books; nothing if the region is there.
+
+    :param endpoints: organisation → base URL for BANK-A, BANK-B and PBOC-990100.
+    :param exchange: organisation → push or pull; push if not named.
+    """
+    if Region.objects.filter(adm_div_code=REGION).exists():
+        set_endpoints(endpoints)
+        return
+    _region_and_parties(endpoints, exchange or {})
+    _people(now)
+    _configuration()
+    _calendar()
+    clerk = system_actor("期初导入")
+    day = BusinessDay.objects.filter(adm_div_code=REGION, date=DAY).first() or start_day(
+        adm_div_code=REGION, day=DAY, cut_off="16:00", by=clerk, now=now
+    )
+    _books(Context(REGION, YEAR, day.date, clerk.name, now), now)
+
+
+def set_endpoints(endpoints: dict[str, str]) -> None:
+    """Point the partners at where they listen now: ports differ from run to run."""
+    for organisation, url in endpoints.items():
+        ExchangePartner.objects.filter(pk=organisation).update(endpoint_url=url)
+
+
+def make_keys(directory: Path, *, suites: dict[str, str] | None = None) -> None:
+    """Make the demo PKI below `directory`, if it is not there. Default suite sm2-sm3; `suites` names exceptions."""
+    make_demo_pki(
+        directory,
+        [OrganisationSpec(code, name, (suites or {}).get(code, "sm2-sm3")) for code, name in ORGANISATIONS.items()],
+        datetime(2025, 12, 1, tzinfo=UTC),
+        datetime(2036, 1, 1, tzinfo=UTC),
+    )
+
+
+def register_keys(directory: Path) -> None:
+    """Register every certificate of the demo PKI."""
+    import_demo_pki(directory)
+
+
+def officer(username: str) -> Actor:
+    """Return a demo officer as an actor, for tests and scripts that call services."""
+    from parties.selectors import actor_of
+
+    return actor_of(User.objects.select_related("person").get(username=username), on=DAY)
+
+
+def indicator(no: str) -> BudgetIndicator:
+    return BudgetIndicator.objects.select_related("quota", "unit").get(adm_div_code=REGION, indicator_no=no)
+
+
+def indicator_ids() -> dict[str, UUID]:
+    return dict(BudgetIndicator.objects.filter(adm_div_code=REGION).values_list("indicator_no", "id"))
+
+
+def _region_and_parties(endpoints: dict[str, str], exchange: dict[str, str]) -> None:
+    Region.objects.create(
+        adm_div_code=REGION,
+        name="临江市",
+        fin_org_code="990100000000",
+        tre_code="9901000000",
+        treasury_name="国家金库临江市支库",
+        finance_organisation=FINANCE,
+        pboc_organisation=PBOC,
+    )
+    banks = {
+        BANK_A: AgentBank(code="102", name="甲银行", bank_no="102990100019", clearing_account_no="6210009990000001"),
+        BANK_B: AgentBank(code="103", name="乙银行", bank_no="103990100027", clearing_account_no="6220009990000001"),
+    }
+    for organisation, bank in banks.items():
+        bank.adm_div_code, bank.organisation = REGION, organisation
+        bank.save()
+    units = {}
+    for code, name, nature, section, department in (
+        ("101001", "市教育局", "行政", "教科文科", "101"),
+        ("101002", "市第一中学", "事业", "教科文科", "101"),
+        ("205001", "市公安局", "行政", "行政政法科", "205"),
+    ):
+        units[code] = BudgetUnit.objects.create(
+            adm_div_code=REGION,
+            code=code,
+            name=name,
+            nature=nature,
+            section=section,
+            department_code=department,
+            department_name={"101": "市教育局", "205": "市公安局"}[department],
+            organisation=UNITS[code],
+        )
+    kinds = BankAccount.Kind
+    for account_no, name, bank_code, kind, unit_code in (
+        ("990100271000000001", "临江市财政局国库存款", None, kinds.TSA, None),
+        (ACCOUNT_FINANCE_A, "临江市财政局财政零余额账户", BANK_A, kinds.FINANCE_ZERO_BALANCE, None),
+        (ACCOUNTS["101001"], "市教育局零余额账户", BANK_A, kinds.UNIT_ZERO_BALANCE, "101001"),
+        (ACCOUNTS["101002"], "市第一中学零余额账户", BANK_B, kinds.UNIT_ZERO_BALANCE, "101002"),
+        (ACCOUNTS["205001"], "市公安局零余额账户", BANK_B, kinds.UNIT_ZERO_BALANCE, "205001"),
+        (BASIC_ACCOUNT_101002, "市第一中学基本户", BANK_B, kinds.UNIT_BASIC, "101002"),
+    ):
+        BankAccount.objects.create(
+            adm_div_code=REGION,
+            account_no=account_no,
+            name=name,
+            bank_name=banks[bank_code].name + "临江支行" if bank_code else "国家金库临江市支库",
+            kind=kind,
+            agent_bank=banks[bank_code] if bank_code else None,
+            unit=units[unit_code] if unit_code else None,
+            fund_natures=["11"],
+        )
+    for organisation, kind in ((BANK_A, "agent_bank"), (BANK_B, "agent_bank"), (PBOC, "pboc")):
+        ExchangePartner.objects.create(
+            organisation=organisation,
+            name=ORGANISATIONS[organisation],
+            kind=kind,
+            adm_div_code=REGION,
+            endpoint_url=endpoints.get(organisation, ""),
+            exchange_mode=exchange.get(organisation, "push"),
+        )
+
+
+def _people(now: datetime) -> None:
+    password = make_password(PASSWORD)
+    admin = Person.objects.create(name="管理员", staff_no="LJ-000")
+    User.objects.create(
+        username="admin", password=password, person=admin, adm_div_code=REGION, is_staff=True, is_superuser=True
+    )
+    granter = system_actor("期初导入")
+    for number, someone in enumerate(OFFICERS, start=1):
+        person = Person.objects.create(name=someone.name, staff_no=f"LJ-{number:03d}")
+        user = User.objects.create(username=someone.username, password=password, person=person, adm_div_code=REGION)
+        grant_post(
+            user=user,
+            post=someone.post,
+            unit_code=someone.unit,
+            section=someone.section,
+            valid_from=date(YEAR, 1, 1),
+            granted_by=granter,
+        )
+
+
+def _configuration() -> None:
+    for kind, pattern in NUMBER_RULES.items():
+        NumberRule.objects.create(adm_div_code=REGION, kind=kind, pattern=pattern)
+    for kind, nodes in CHAINS.items():
+        chain = ReviewChain.objects.create(adm_div_code=REGION, document_kind=kind)
+        for ordinal, (post, amount_from) in enumerate(nodes, start=1):
+            ReviewNode.objects.create(chain=chain, ordinal=ordinal, post=post, amount_from=Decimal(amount_from))
+    seed_rules(adm_div_code=REGION)
+    load_codes(fiscal_year=YEAR)
+
+
+def _calendar() -> None:
+    """Enter the year's working days, with holidays and make-up days, from the published arrangement."""
+    import chinese_calendar
+
+    days = chinese_calendar.get_dates(date(YEAR, 1, 1), date(YEAR, 12, 31))
+    Workday.objects.bulk_create(
+        [Workday(date=day, worked=chinese_calendar.is_workday(day)) for day in days], ignore_conflicts=True
+    )
+
+
+def _books(context: Context, now: datetime) -> None:
+    units = {unit.code: unit for unit in BudgetUnit.objects.filter(adm_div_code=REGION)}
+    accounts = {account.account_no: account for account in BankAccount.objects.filter(adm_div_code=REGION)}
+    for row in INDICATORS:
+        import_indicator(
+            OpeningIndicator(
+                indicator_no=row.no,
+                doc_no=f"临财预〔2026〕{row.no[1:]}号",
+                unit=units[row.unit],
+                fund_nature="11",
+                function_code=row.function,
+                gov_economic_code=row.gov_economic,
+                payment_mode=row.mode,
+                payer_account=accounts[row.account],
+                total=Decimal(row.total),
+                paid=Decimal(row.paid),
+                quota_left=Decimal(row.left),
+                tags=row.tags,
+                project_name=row.project,
+            ),
+            context,
+        )
+    banks = {bank.organisation: bank for bank in AgentBank.objects.filter(adm_div_code=REGION)}
+    for organisation, mode, left in CLEARING_LIMITS:
+        import_clearing_limit(
+            agent_bank=banks[organisation], payment_mode=mode, fund_nature="11", left=Decimal(left), context=context
+        )
+    _historic_payment(context, now)
+
+
+def _historic_payment(context: Context, now: datetime) -> None:
+    """The payment of 2026-06-12 that comes back as R0; it is inside I5's opening paid amount."""
+    target = indicator("I5")
+    request = PaymentRequest.objects.create(
+        adm_div_code=REGION,
+        fiscal_year=YEAR,
+        request_no="QC2026000001",
+        unit=target.unit,
+        indicator=target,
+        quota=target.quota,
+        payer_account=target.quota.payer_account,
+        payment_mode="12",
+        business_type="1",
+        settlement="2",
+        dept_economic_code="30299",
+        purpose="法医鉴定费",
+        amount=Decimal("3000.00"),
+        amount_paid=Decimal("3000.00"),
+        state="cleared",
+        created_at=now,
+        voucher_type="8202",
+        voucher_no=HISTORIC_VOUCHER,
+        imported=True,
+    )
+    PaymentDetail.objects.create(
+        adm_div_code=REGION,
+        fiscal_year=YEAR,
+        request=request,
+        seq=1,
+        payee_name="临江市法医鉴定中心",
+        payee_account_no="6230000000000612",
+        payee_bank_name="丙银行临江支行",
+        amount=Decimal("3000.00"),
+        state="paid",
+    )

@@ -1,0 +1,22 @@
+from django.apps import AppConfig
+
+
+class PaymentsConfig(AppConfig):
+    name = "payments"
+    default_auto_field = "django.db.models.BigAutoField"
+    verbose_name = "支付"
+
+    def ready(self) -> None:
+        from payments.clearing import apply_clearings
+        from payments.issuing import on_voucher_answer
+        from payments.receiving import apply_payment_receipts
+        from payments.refunding import apply_refunds
+        from vouchers import routing
+
+        for kind in ("5201", "8202"):
+            routing.register(kind, apply_payment_receipts, flag=1)
+            routing.register_answer(kind, on_voucher_answer)
+        for kind in ("2203", "2204"):
+            routing.register(kind, apply_refunds)
+        for kind in ("2301", "2302"):
+            routing.register(kind, apply_clearings, flag=1)

@@ -1,0 +1,201 @@
+"""Clearing (清算): PBoC's sealed word that it has repaid the bank (2301), or taken a refund back (2302)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from budget.entries import Context, LimitPosting, post_limits
+from budget.limits import LimitKey, lock_limits
+from core.batch import copy_rows
+from core.errors import TreasuryError
+from core.transitions import move
+from parties.models import AgentBank
+from payments.errors import AlreadyCleared, ClearingAmountDiffers, PaymentUnknown
+from payments.locking import context_for
+from payments.models import Clearing, ClearingLine, PaymentDetail, Refund
+from payments.refunding import DetailKey, lock_paid_details
+from payments.states import REQUEST_FLOW, DetailState, RequestState
+from vouchers.checks import wire_amount, wire_date
+from vouchers.routing import Applied, InboundVoucher, Parked, Verdict
+
+
+@dataclass(frozen=True)
+class _Books:
+    """What a batch of clearings may refer to."""
+
+    details: Mapping[DetailKey, PaymentDetail]
+    cleared: set[UUID]
+    refunds: Mapping[tuple[str, UUID], Refund]
+    cleared_refunds: set[UUID]
+    banks: Mapping[str, AgentBank]
+
+
+def apply_clearings(messages: Sequence[InboundVoucher], now: datetime) -> Mapping[UUID, Verdict]:
+    """Apply cleared 2301 or 2302 that PBoC sends with its own and the bank's signature.
+
+    All lines or none: a line whose payment has no receipt yet, or whose refund notice is not here, lets the whole
+    document wait; a payment cleared before refuses it. A step; runs in the inbox's transaction.
+    """
+    context = context_for(messages[0].actor, now)
+    books = _books(messages, context)
+    verdicts: dict[UUID, Verdict] = {}
+    clearings: list[Clearing] = []
+    lines: list[ClearingLine] = []
+    for inbound in messages:
+        verdict, clearing, mine = _read(inbound, books, context)
+        verdicts[inbound.message.pk] = verdict
+        if clearing is not None:
+            clearings.append(clearing)
+            lines += mine
+            books.cleared.update(line.detail_id for line in mine if line.refund_id is None)
+            books.cleared_refunds.update(line.refund_id for line in mine if line.refund_id is not None)
+    if not clearings:
+        return verdicts
+    copy_rows(clearings)
+    copy_rows(lines)
+    _move_cleared(lines, books, messages[0], now)
+    _post(clearings, context)
+    return verdicts
+
+
+def _books(messages: Sequence[InboundVoucher], context: Context) -> _Books:
+    keys = {key for inbound in messages for key in _keys(inbound)}
+    details = lock_paid_details(context.adm_div_code, context.fiscal_year, keys)
+    ids = [detail.id for detail in details.values()]
+    request_ids = {detail.request_id for detail in details.values()}
+    siblings = ClearingLine.objects.filter(detail__request_id__in=request_ids)
+    refunds = Refund.objects.filter(detail_id__in=ids)
+    return _Books(
+        details=details,
+        cleared=set(siblings.filter(refund__isnull=True).values_list("detail_id", flat=True)),
+        refunds={(refund.notice_no, refund.detail_id): refund for refund in refunds},
+        cleared_refunds=set(siblings.filter(refund__isnull=False).values_list("refund_id", flat=True)),
+        banks={bank.bank_no: bank for bank in AgentBank.objects.filter(adm_div_code=context.adm_div_code)},
+    )
+
+
+def _keys(inbound: InboundVoucher) -> list[DetailKey]:
+    refund = inbound.content.voucher_type == "2302"
+    number, detail = ("OriVoucherNo", "OriVouDetailNo") if refund else ("VoucherNo", "DAVoucherNo")
+    return [(line.get("Hold1", ""), line.get(number, ""), line.get(detail, "")) for line in inbound.content.details]
+
+
+def _read(
+    inbound: InboundVoucher, books: _Books, context: Context
+) -> tuple[Verdict, Clearing | None, list[ClearingLine]]:
+    content, sign = inbound.content, (-1 if inbound.content.voucher_type == "2302" else 1)
+    try:
+        total = sign * wire_amount(content.main["PayAmt"], field="PayAmt")
+        if sign * abs(wire_amount(content.main.get("XPayAmt", ""), field="XPayAmt")) not in (total, sign * total):
+            raise ClearingAmountDiffers("清算金额与申请金额不符。", field="XPayAmt")
+        cleared_on = wire_date(content.main.get("XClearDate", ""), field="XClearDate", receipt=True)
+        bank = books.banks[content.main["PayBankNo"]]
+        clearing = _clearing(inbound, bank, total, cleared_on, context)
+        lines: list[ClearingLine] = []
+        for position, (key, values) in enumerate(zip(_keys(inbound), content.details, strict=True), start=1):
+            amount = sign * wire_amount(values["PayAmt"], field=f"Detail[{position}].PayAmt")
+            found = _line(f"Detail[{position}]", key, values, amount, clearing, books)
+            if isinstance(found, Parked):
+                return found, None, []
+            lines.append(found)
+        if len({(line.detail_id, line.refund_id) for line in lines}) != len(lines):
+            raise AlreadyCleared("同一支付在清算明细中出现两次。", field="Detail")
+        keys = {(bank.id, books.details[key].request.payment_mode, clearing.fund_nature) for key in _keys(inbound)}
+        if len(keys) != 1 or next(iter(keys))[1] != content.main.get("PayTypeCode"):
+            raise ClearingAmountDiffers("清算明细的支付方式与主单不一致。", field="PayTypeCode")
+    except TreasuryError as refusal:
+        return refusal, None, []
+    return Applied(), clearing, lines
+
+
+def _clearing(
+    inbound: InboundVoucher, bank: AgentBank, total: Decimal, cleared_on: date, context: Context
+) -> Clearing:
+    content = inbound.content
+    return Clearing(
+        adm_div_code=content.adm_div_code,
+        fiscal_year=content.fiscal_year,
+        voucher_type=content.voucher_type,
+        voucher_no=content.voucher_no,
+        agent_bank=bank,
+        payment_mode=content.main.get("PayTypeCode", ""),
+        fund_nature=content.main.get("FundTypeCode", ""),
+        amount=total,
+        cleared_on=cleared_on,
+        message=inbound.message,
+        business_date=context.business_date,
+        at=context.at,
+    )
+
+
+def _line(
+    where: str, key: DetailKey, values: Mapping[str, str], amount: Decimal, clearing: Clearing, books: _Books
+) -> ClearingLine | Parked:
+    detail = books.details.get(key)
+    if detail is None or detail.request.payer_account.agent_bank_id != clearing.agent_bank.id:
+        raise PaymentUnknown("清算明细指向的支付不存在。", field=f"{where}.VoucherNo", given=key[1])
+    if detail.request.indicator.fund_nature != clearing.fund_nature:
+        raise ClearingAmountDiffers("清算明细的资金性质与主单不一致。", field="FundTypeCode")
+    refund: Refund | None = None
+    if clearing.voucher_type == "2302":
+        refund = books.refunds.get((values.get("VoucherNo", ""), detail.id))
+        if refund is None:
+            return Parked("refund_not_confirmed", f"退款通知 {values.get('VoucherNo', '')} 尚未到达。")
+        if refund.id in books.cleared_refunds:
+            raise AlreadyCleared("该退款已经清算。", field=f"{where}.OriVoucherNo", given=key[1])
+    else:
+        if detail.id in books.cleared:
+            raise AlreadyCleared("该支付明细已经清算。", field=f"{where}.VoucherNo", given=key[1])
+        if detail.state == DetailState.OPEN:
+            return Parked("payment_not_confirmed", f"支付 {key[1]} 的回单尚未到达。")
+        if detail.state == DetailState.FAILED:
+            raise PaymentUnknown("该支付明细银行答复为失败，不能清算。", field=f"{where}.VoucherNo", given=key[1])
+    if amount != (refund.amount if refund else detail.amount):
+        raise ClearingAmountDiffers("清算金额与支付金额不符。", field=f"{where}.PayAmt", stated=amount)
+    return ClearingLine(
+        adm_div_code=clearing.adm_div_code,
+        fiscal_year=clearing.fiscal_year,
+        clearing=clearing,
+        detail=detail,
+        refund=refund,
+        line_id=values.get("Id", "")[:38],
+        amount=amount,
+    )
+
+
+def _move_cleared(lines: Sequence[ClearingLine], books: _Books, first: InboundVoucher, now: datetime) -> None:
+    """Move the requests all of whose paid details are now cleared (one query for their details)."""
+    requests = {line.detail.request_id: line.detail.request for line in lines if line.refund_id is None}
+    open_requests = [
+        r for r in requests.values() if r.state in (RequestState.PAID, RequestState.PARTIALLY_PAID)
+    ]
+    paid = PaymentDetail.objects.filter(request__in=[r.id for r in open_requests], state=DetailState.PAID)
+    waiting = {request_id for request_id, pk in paid.values_list("request_id", "pk") if pk not in books.cleared}
+    move(
+        REQUEST_FLOW, [r for r in open_requests if r.id not in waiting], "clear", by=first.actor, at=now
+    )
+
+
+def _post(clearings: Sequence[Clearing], context: Context) -> None:
+    def key(clearing: Clearing) -> LimitKey:
+        return clearing.agent_bank.id, clearing.payment_mode, clearing.fund_nature
+
+    limits = lock_limits(context.adm_div_code, context.fiscal_year, {key(c) for c in clearings})
+    post_limits(
+        [
+            LimitPosting(
+                limit_id=limits[key(clearing)].id,
+                kind=f"clearing_{clearing.voucher_type}",
+                changes={("refunded" if clearing.voucher_type == "2302" else "cleared"): clearing.amount},
+                document_type=clearing._meta.label,
+                document_id=clearing.id,
+                note=clearing.voucher_no,
+            )
+            for clearing in clearings
+        ],
+        context,
+    )
+
+

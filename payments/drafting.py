@@ -1,0 +1,272 @@
+"""Writing down a request: drafts, their details, attachments, and the reissue of failed rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+
+from budget.models import Quota
+from core.actors import Actor
+from core.batch import copy_rows
+from core.errors import NotFound, TreasuryError, ValidationFailed
+from core.numbering import take_numbers
+from core.transitions import check_move, move
+from parties.models import BudgetUnit
+from payments.errors import FieldInvalid, ReissueRefused
+from payments.locking import context_for, lock_requests, require_role
+from payments.models import Attachment, BusinessType, PaymentDetail, PaymentRequest, Settlement
+from payments.rules import DetailFacts, RequestFacts, findings
+from payments.states import REQUEST_FLOW, DetailState, RequestState
+
+
+@dataclass(frozen=True)
+class DetailInput:
+    """One payee line; `reissue_of` is the failed detail it repeats, if it does."""
+
+    payee_name: str
+    payee_account_no: str
+    payee_bank_name: str
+    payee_bank_no: str
+    amount: Decimal
+    remark: str = ""
+    reissue_of: UUID | None = None
+
+
+@dataclass(frozen=True)
+class RequestInput:
+    """What a clerk fills in. The unit, the payer account and the method follow from the indicator."""
+
+    indicator_id: UUID
+    business_type: str
+    settlement: str
+    dept_economic_code: str
+    purpose: str
+    details: tuple[DetailInput, ...]
+    contract_no: str = ""
+    cash_reason: str = ""
+
+
+@transaction.atomic(durable=True)
+def save_drafts(*, inputs: Sequence[RequestInput], clerk: Actor, now: datetime) -> list[PaymentRequest]:
+    """Store new requests as drafts: all of them or none. Nothing is reserved yet.
+
+    :raises ValidationFailed: with every finding of the first request that has any.
+    :raises NotFound: if an indicator is not of the clerk's own units or has no quota row.
+    :raises ReissueRefused: if a line repeats a detail that has not failed, or was repeated already.
+    """
+    require_role(clerk, "unit_clerk")
+    context = context_for(clerk, now)
+    quotas = _quotas(inputs, clerk)
+    for given in inputs:
+        _check(given, quotas[given.indicator_id])
+    numbers = take_numbers(
+        adm_div_code=context.adm_div_code, fiscal_year=context.fiscal_year, kind="request", count=len(inputs)
+    )
+    originals = _failed_details(inputs, clerk)
+    requests, details = [], []
+    for given, number in zip(inputs, numbers, strict=True):
+        request = _request(given, quotas[given.indicator_id], number, clerk, now)
+        request.reissue_of = _reissued_request(given, originals)
+        requests.append(request)
+        details += _details(request, given)
+    copy_rows(requests)
+    copy_rows(details)
+    _link_reissues(inputs, requests, details)
+    return requests
+
+
+@transaction.atomic(durable=True)
+def revise_draft(*, request_id: UUID, given: RequestInput, clerk: Actor, now: datetime) -> PaymentRequest:
+    """Replace the content of a draft, a returned or a blocked request; the indicator may change as well.
+
+    :raises NotFound, ValidationFailed, TransitionNotAllowed, RoleRequired: and nothing is changed then.
+    """
+    context_for(clerk, now)
+    found = lock_requests([request_id], clerk)
+    if not found:
+        raise NotFound("单据不存在或不在您的权限范围内。", field="id")
+    request = found[0]
+    check_move(REQUEST_FLOW, request, "revise", clerk)
+    quota = _quotas([given], clerk)[given.indicator_id]
+    _check(given, quota)
+    if request.state == RequestState.BLOCKED:
+        request.revision += 1
+    replacement = _request(given, quota, request.request_no, clerk, now)
+    kept = ("revision", "created_at", "state")
+    for field in PaymentRequest._meta.concrete_fields:
+        if field.attname not in ("id", *kept):
+            setattr(request, field.attname, getattr(replacement, field.attname))
+    unlink_reissues([request])
+    request.reissue_of = _reissued_request(given, _failed_details([given], clerk))
+    PaymentDetail.objects.filter(request=request).delete()
+    request.save(force_update=True)
+    details = _details(request, given)
+    copy_rows(details)
+    _link_reissues([given], [request], details)
+    move(REQUEST_FLOW, [request], "revise", by=clerk, at=now)
+    return request
+
+
+@transaction.atomic(durable=True)
+def add_attachment(
+    *, request_id: UUID, file_name: str, media_type: str, size: int, digest: str, clerk: Actor, now: datetime
+) -> Attachment:
+    """Note a file as belonging to a request that is still the clerk's. The bytes are stored under `digest` before.
+
+    :raises NotFound, TransitionNotAllowed, RoleRequired: as for a revision.
+    """
+    found = lock_requests([request_id], clerk)
+    if not found:
+        raise NotFound("单据不存在或不在您的权限范围内。", field="id")
+    check_move(REQUEST_FLOW, found[0], "revise", clerk)
+    attachment, _ = Attachment.objects.get_or_create(
+        request=found[0],
+        digest=digest,
+        defaults={
+            "adm_div_code": found[0].adm_div_code,
+            "fiscal_year": found[0].fiscal_year,
+            "file_name": file_name[:120],
+            "media_type": media_type[:60],
+            "size": size,
+            "added_by": clerk.name,
+            "added_at": now,
+        },
+    )
+    return attachment
+
+
+def _quotas(inputs: Sequence[RequestInput], clerk: Actor) -> dict[UUID, Quota]:
+    """Return the quota row of each indicator the clerk may use.
+
+    :raises NotFound: for an unknown or a foreign one, without telling which.
+    """
+    rows = Quota.objects.select_related("indicator", "unit", "payer_account").filter(
+        indicator_id__in={given.indicator_id for given in inputs},
+        adm_div_code=clerk.adm_div_code,
+        unit__code__in=clerk.units,
+        unit__active=True,
+    )
+    found = {quota.indicator_id: quota for quota in rows}
+    if any(given.indicator_id not in found for given in inputs):
+        raise NotFound("指标不存在、没有额度或不属于本单位。", field="indicator_id")
+    return found
+
+
+def _check(given: RequestInput, quota: Quota) -> None:
+    found: list[TreasuryError] = []
+    if given.business_type not in BusinessType.values:
+        found.append(FieldInvalid("业务类型不在代码表内。", field="business_type"))
+    if given.settlement not in Settlement.values:
+        found.append(FieldInvalid("结算方式不在代码表内。", field="settlement"))
+    if len(given.contract_no) > 40 or len(given.cash_reason) > 100:
+        found.append(FieldInvalid("合同编号或现金理由过长。", field="contract_no"))
+    facts = RequestFacts(
+        purpose=given.purpose,
+        settlement=given.settlement,
+        cash_reason=given.cash_reason,
+        dept_economic_code=given.dept_economic_code,
+        payment_mode=quota.payment_mode,
+        details=tuple(
+            DetailFacts(d.payee_name, d.payee_account_no, d.payee_bank_name, d.payee_bank_no, d.amount, d.remark)
+            for d in given.details
+        ),
+    )
+    found += findings(facts)
+    if found:
+        raise ValidationFailed(found)
+
+
+def _request(given: RequestInput, quota: Quota, number: str, clerk: Actor, now: datetime) -> PaymentRequest:
+    unit: BudgetUnit = quota.unit
+    return PaymentRequest(
+        adm_div_code=quota.adm_div_code,
+        fiscal_year=quota.fiscal_year,
+        request_no=number,
+        unit=unit,
+        indicator=quota.indicator,
+        quota=quota,
+        payer_account=quota.payer_account,
+        payment_mode=quota.payment_mode,
+        business_type=given.business_type,
+        settlement=given.settlement,
+        dept_economic_code=given.dept_economic_code,
+        purpose=given.purpose,
+        contract_no=given.contract_no,
+        cash_reason=given.cash_reason,
+        amount=sum((detail.amount for detail in given.details), Decimal("0.00")),
+        created_by_id=clerk.person_id,
+        created_at=now,
+    )
+
+
+def _details(request: PaymentRequest, given: RequestInput) -> list[PaymentDetail]:
+    return [
+        PaymentDetail(
+            adm_div_code=request.adm_div_code,
+            fiscal_year=request.fiscal_year,
+            request=request,
+            seq=seq,
+            payee_name=line.payee_name,
+            payee_account_no=line.payee_account_no,
+            payee_bank_name=line.payee_bank_name,
+            payee_bank_no=line.payee_bank_no,
+            amount=line.amount,
+            remark=line.remark,
+        )
+        for seq, line in enumerate(given.details, start=1)
+    ]
+
+
+# Reissue ------------------------------------------------------------------------------------------------------------
+
+
+def _failed_details(inputs: Sequence[RequestInput], clerk: Actor) -> dict[UUID, PaymentDetail]:
+    wanted = {line.reissue_of for given in inputs for line in given.details if line.reissue_of is not None}
+    if not wanted:
+        return {}
+    rows = (
+        PaymentDetail.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("request")
+        .filter(pk__in=wanted, adm_div_code=clerk.adm_div_code, request__unit__code__in=clerk.units)
+        .order_by("pk")
+    )
+    found = {detail.id: detail for detail in rows}
+    for detail_id in wanted:
+        detail = found.get(detail_id)
+        if detail is None or detail.state != DetailState.FAILED:
+            raise ReissueRefused("只有银行答复失败的明细可以重发。", field="reissue_of")
+        if detail.reissued_as_id is not None:
+            raise ReissueRefused("该失败明细已经重发过。", field="reissue_of")
+    return found
+
+
+def _reissued_request(given: RequestInput, originals: dict[UUID, PaymentDetail]) -> PaymentRequest | None:
+    repeated = [(line, originals[line.reissue_of]) for line in given.details if line.reissue_of is not None]
+    if not repeated:
+        return None
+    requests = {original.request_id for _, original in repeated}
+    if len(repeated) != len(given.details) or len(requests) != 1:
+        raise ReissueRefused("一张重发申请只能重发同一张原申请的失败明细。", field="details")
+    if any(line.amount > original.amount for line, original in repeated):
+        raise ReissueRefused("重发金额不得超过原失败金额。", field="amount")
+    if repeated[0][1].request.indicator_id != given.indicator_id:
+        raise ReissueRefused("重发须使用原指标。", field="indicator_id")
+    return repeated[0][1].request
+
+
+def unlink_reissues(requests: Sequence[PaymentRequest]) -> None:
+    """Let the failed rows these requests repeat be repeated by another one."""
+    PaymentDetail.objects.filter(reissued_as__request__in=requests).update(reissued_as=None)
+
+
+def _link_reissues(
+    inputs: Sequence[RequestInput], requests: Sequence[PaymentRequest], details: Sequence[PaymentDetail]
+) -> None:
+    by_key = {(detail.request_id, detail.seq): detail for detail in details}
+    for given, request in zip(inputs, requests, strict=True):
+        for seq, line in enumerate(given.details, start=1):
+            if line.reissue_of is not None:
+                PaymentDetail.objects.filter(pk=line.reissue_of).update(reissued_as=by_key[request.id, seq])

@@ -1,0 +1,63 @@
+from core.errors import Conflict, NotFound, TreasuryError
+
+
+class FieldInvalid(TreasuryError):
+    """One field of a request is missing or wrong; `field` names it."""
+
+    code = "field_invalid"
+
+
+class ReasonRequired(TreasuryError):
+    code = "reason_required"
+
+
+class MonitoringBlocks(TreasuryError):
+    """A rule with the action 拦截 stands against it."""
+
+    code = "monitoring_blocks"
+
+
+class ContentChanged(Conflict):
+    """The document is no longer the one that was approved."""
+
+    code = "content_changed"
+
+
+class ApprovalsIncomplete(Conflict):
+    code = "approvals_incomplete"
+
+
+class ReissueRefused(Conflict):
+    """Only failed rows can be reissued, each once, for no more than failed."""
+
+    code = "reissue_refused"
+
+
+class ReceiptAmountDiffers(TreasuryError):
+    """A receipt row is neither paid in full nor 0.00, or the rows do not add up."""
+
+    code = "receipt_amount_differs"
+
+
+class ReceiptPayeeDiffers(TreasuryError):
+    code = "receipt_payee_differs"
+
+
+class ReceiptIncomplete(TreasuryError):
+    code = "receipt_incomplete"
+
+
+class PaymentUnknown(NotFound):
+    code = "payment_unknown"
+
+
+class RefundExceeds(Conflict):
+    code = "refund_exceeds_payment"
+
+
+class AlreadyCleared(Conflict):
+    code = "already_cleared"
+
+
+class ClearingAmountDiffers(TreasuryError):
+    code = "clearing_amount_differs"

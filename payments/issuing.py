@@ -1,0 +1,229 @@
+"""From approval to the bank: generate vouchers, seal them, hear whether the bank signed for them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+
+from budget.entries import Context, LimitPosting, lock_balances, post, post_limits
+from budget.limits import LimitKey, lock_limits
+from core.actors import Actor, system_actor
+from core.batch import copy_rows, update_from_values
+from core.outcomes import Outcome, judge
+from core.transitions import check_move, move
+from parties.errors import ActedBefore
+from parties.models import ReviewDecision
+from parties.review import Chains, load_chains
+from payments.content import content_digest, details_of
+from payments.drafting import unlink_reissues
+from payments.errors import ApprovalsIncomplete, ContentChanged
+from payments.locking import context_for, lock_requests, lock_requests_of_vouchers, require_role
+from payments.messages import Names, limit_notice_draft, load_names, payment_voucher_draft
+from payments.models import LimitNotice, PaymentRequest
+from payments.states import REQUEST_FLOW
+from payments.submitting import reservation
+from vouchers.models import Voucher
+from vouchers.services import generate_vouchers, lock_vouchers, seal_vouchers, void_vouchers
+
+MAKER_OF = {"11": "voucher_maker", "12": "unit_clerk"}
+SEALER_OF = {"11": "seal_keeper", "12": "unit_sealer"}
+
+
+@transaction.atomic(durable=True)
+def issue_payment_vouchers(*, request_ids: Sequence[UUID], maker: Actor, now: datetime) -> Outcome[PaymentRequest]:
+    """Generate the payment voucher of each finally approved request: number allotted, bytes frozen, not yet sealed.
+
+    Direct payments are made out by the treasury's voucher maker, authorised ones by the unit. At most CHUNK ids.
+
+    Refused per item: not_found, transition_not_allowed, role_required, acted_before, approvals_incomplete,
+    content_changed. :raises DayClosed: if no business day is open.
+    """
+    context = context_for(maker, now)
+    requests = lock_requests(request_ids, maker)
+    approvals = _Approvals(requests)
+    details = details_of(requests)
+
+    def check(request: PaymentRequest) -> None:
+        check_move(REQUEST_FLOW, request, "issue", maker)
+        require_role(maker, MAKER_OF[request.payment_mode])
+        if maker.person_id in approvals.persons(request):
+            raise ActedBefore("您审核过本单，不能制单（岗位分离）。", field="maker")
+        approvals.check(request, content_digest(request, details[request.id]))
+
+    outcome = judge(requests, request_ids, check)
+    if not outcome.accepted:
+        return outcome
+    names = load_names(outcome.accepted)
+    drafts = [payment_voucher_draft(r, details[r.id], names, context.business_date) for r in outcome.accepted]
+    for request, voucher in zip(outcome.accepted, generate_vouchers(drafts, by=maker, now=now), strict=True):
+        request.voucher = voucher
+        request.voucher_type, request.voucher_no = voucher.voucher_type, voucher.voucher_no
+    columns = {"voucher_id": "uuid", "voucher_type": "text", "voucher_no": "text"}
+    rows = sorted((r.id, r.voucher_id, r.voucher_type, r.voucher_no) for r in outcome.accepted)
+    update_from_values(PaymentRequest, columns, rows)
+    move(REQUEST_FLOW, outcome.accepted, "issue", by=maker, at=now)
+    return outcome
+
+
+@transaction.atomic(durable=True)
+def cancel_payment_vouchers(
+    *, request_ids: Sequence[UUID], maker: Actor, reason: str, now: datetime
+) -> Outcome[PaymentRequest]:
+    """Void vouchers that are not sealed yet; the requests are 已终审 again, the numbers stay used."""
+    context_for(maker, now)
+
+    def check(request: PaymentRequest) -> None:
+        check_move(REQUEST_FLOW, request, "cancel_voucher", maker)
+        require_role(maker, MAKER_OF[request.payment_mode])
+
+    outcome = judge(lock_requests(request_ids, maker), request_ids, check)
+    vouchers = lock_vouchers([r.voucher_id for r in outcome.accepted if r.voucher_id])
+    void_vouchers(vouchers, by=maker, now=now, reason=reason)
+    ids = [r.id for r in outcome.accepted]
+    PaymentRequest.objects.filter(pk__in=ids).update(voucher=None, voucher_type="", voucher_no="")
+    move(REQUEST_FLOW, outcome.accepted, "cancel_voucher", by=maker, at=now, reason=reason)
+    return outcome
+
+
+@transaction.atomic(durable=True)
+def seal_payment_vouchers(*, request_ids: Sequence[UUID], sealer: Actor, now: datetime) -> Outcome[PaymentRequest]:
+    """Seal vouchers and put them into the outbox; for direct payments also the 5108 that lets PBoC clear them.
+
+    The approvals are read again from the database: every needed node, distinct persons, over the content as it is
+    now. The sealer is neither clerk, reviewer nor maker. At most CHUNK ids.
+
+    Refused per item: as for issuing. :raises DayClosed: if no business day is open.
+    :raises NoSigningKey, CertificateNotRegistered: if the organisation's key cannot sign; nothing is sealed then.
+    """
+    context = context_for(sealer, now)
+    requests = lock_requests(request_ids, sealer)
+    vouchers = {v.id: v for v in lock_vouchers([r.voucher_id for r in requests if r.voucher_id])}
+    approvals = _Approvals(requests)
+    details = details_of(requests)
+
+    def check(request: PaymentRequest) -> None:
+        check_move(REQUEST_FLOW, request, "seal", sealer)
+        require_role(sealer, SEALER_OF[request.payment_mode])
+        assert request.voucher_id is not None
+        made_by = vouchers[request.voucher_id].made_by_id
+        if sealer.person_id in {*approvals.persons(request), request.created_by_id, made_by}:
+            raise ActedBefore("您经办、审核或制作过本单，不能签章（岗位分离）。", field="sealer")
+        approvals.check(request, content_digest(request, details[request.id]))
+
+    outcome = judge(requests, request_ids, check)
+    if not outcome.accepted:
+        return outcome
+    seal_vouchers([vouchers[r.voucher_id] for r in outcome.accepted if r.voucher_id], by=sealer, now=now)
+    direct = [r for r in outcome.accepted if r.payment_mode == "11"]
+    issue_limit_notices([(r, r.amount) for r in direct], by=sealer, context=context)
+    move(REQUEST_FLOW, outcome.accepted, "seal", by=sealer, at=now)
+    return outcome
+
+
+def issue_limit_notices(changes: Sequence[tuple[PaymentRequest, Decimal]], *, by: Actor, context: Context) -> None:
+    """Generate and seal a 5108 for each (request, change of what PBoC may clear); a step.
+
+    A negative one after a failed payment is sealed by the system: it only takes permission away.
+    """
+    if not changes:
+        return
+    names: Names = load_names([request for request, _ in changes])
+    drafts = [limit_notice_draft(r, amount, names, context.business_date) for r, amount in changes]
+    vouchers = generate_vouchers(drafts, by=system_actor("清算额度"), now=context.at)
+    seal_vouchers(vouchers, by=by, now=context.at)
+    copy_rows(
+        [
+            LimitNotice(
+                adm_div_code=request.adm_div_code,
+                fiscal_year=request.fiscal_year,
+                request=request,
+                voucher=voucher,
+                amount=amount,
+                at=context.at,
+            )
+            for (request, amount), voucher in zip(changes, vouchers, strict=True)
+        ]
+    )
+    limits = lock_limits(context.adm_div_code, context.fiscal_year, [limit_key(r) for r, _ in changes])
+    post_limits(
+        [
+            LimitPosting(
+                limit_id=limits[limit_key(request)].id,
+                kind="notice_5108",
+                changes={"issued": amount},
+                document_type=voucher._meta.label,
+                document_id=voucher.id,
+            )
+            for (request, amount), voucher in zip(changes, vouchers, strict=True)
+        ],
+        context,
+    )
+
+
+def limit_key(request: PaymentRequest) -> LimitKey:
+    """Return which clearing limit a payment uses."""
+    bank_id = request.payer_account.agent_bank_id
+    assert bank_id is not None
+    return bank_id, request.payment_mode, request.indicator.fund_nature
+
+
+class _Approvals:
+    """The approvals of the current revision of each request (one query for decisions, one for nodes)."""
+
+    def __init__(self, requests: Sequence[PaymentRequest]) -> None:
+        self._chains: Chains = load_chains({r.chain_id for r in requests if r.chain_id is not None})
+        self._by_request: dict[UUID, list[ReviewDecision]] = {r.id: [] for r in requests}
+        revisions = {r.id: r.revision for r in requests}
+        for decision in ReviewDecision.objects.filter(document_id__in=revisions, decision="approve"):
+            if decision.revision == revisions[decision.document_id]:
+                self._by_request[decision.document_id].append(decision)
+
+    def persons(self, request: PaymentRequest) -> set[UUID]:
+        return {decision.person_id for decision in self._by_request[request.id]}
+
+    def check(self, request: PaymentRequest, digest_now: str) -> None:
+        """:raises ApprovalsIncomplete, ContentChanged: unless every needed node approved exactly this content."""
+        decisions = self._by_request[request.id]
+        assert request.chain_id is not None
+        needed = {n.ordinal for n in self._chains.nodes[request.chain_id] if request.amount >= n.amount_from}
+        if {d.ordinal for d in decisions} != needed or len(self.persons(request)) != len(needed):
+            raise ApprovalsIncomplete("审核意见不完整，不能办理。", field="approvals")
+        if any(d.content_digest != digest_now for d in decisions) or digest_now != request.content_digest:
+            raise ContentChanged("单据内容与审核时不一致，不能办理。", field="content_digest")
+
+
+# What the bank says of the voucher as a document --------------------------------------------------------------------
+
+
+def on_voucher_answer(vouchers: Sequence[Voucher], action: str, *, by: Actor, reason: str, now: datetime) -> None:
+    """Move requests when the bank signs for, refuses or returns their voucher. Refused money stays reserved until
+    the maker gives the voucher up or it is sent anew."""
+    requests = lock_requests_of_vouchers([v.id for v in vouchers])
+    verb = "accept" if action == "sign_for" else "bank_refuse"
+    movable = [r for r in requests if verb in REQUEST_FLOW.actions_from(r.state)]
+    move(REQUEST_FLOW, movable, verb, by=by, at=now, reason=reason[:300])
+
+
+@transaction.atomic(durable=True)
+def void_refused_requests(*, request_ids: Sequence[UUID], maker: Actor, reason: str, now: datetime) -> Outcome[PaymentRequest]:
+    """Give up requests whose voucher the bank refused or returned under its signature: void the voucher, release."""
+    context = context_for(maker, now)
+
+    def check(request: PaymentRequest) -> None:
+        check_move(REQUEST_FLOW, request, "void_refused", maker)
+        require_role(maker, MAKER_OF[request.payment_mode])
+
+    outcome = judge(lock_requests(request_ids, maker), request_ids, check)
+    vouchers = lock_vouchers([r.voucher_id for r in outcome.accepted if r.voucher_id])
+    void_vouchers(vouchers, by=maker, now=now, reason=reason)
+    lock_balances([r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted])
+    post([reservation(r, -1, "release", "银行退回作废") for r in outcome.accepted], context)
+    direct = [r for r in outcome.accepted if r.payment_mode == "11"]
+    issue_limit_notices([(r, -r.amount) for r in direct], by=system_actor("清算额度"), context=context)
+    unlink_reissues(outcome.accepted)
+    move(REQUEST_FLOW, outcome.accepted, "void_refused", by=maker, at=now, reason=reason)
+    return outcome
+
+

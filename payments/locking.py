@@ -1,0 +1,45 @@
+"""Reading what a use case is about to change. Lock order: request, voucher, quota, indicator, clearing limit."""
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from budget.locking import context_for
+from core.actors import Actor
+from core.errors import RoleRequired
+from core.outcomes import CHUNK
+from parties.selectors import visible_unit_codes
+from payments.models import PaymentRequest
+
+
+def lock_requests(request_ids: Sequence[UUID], actor: Actor) -> list[PaymentRequest]:
+    """Lock the requests the actor may see, in key order, with unit, indicator and payer account read along."""
+    assert len(set(request_ids)) <= CHUNK, "one transaction carries at most a chunk"
+    rows = (
+        PaymentRequest.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("unit", "indicator", "payer_account__agent_bank")
+        .filter(pk__in=set(request_ids), adm_div_code=actor.adm_div_code)
+        .order_by("pk")
+    )
+    codes = visible_unit_codes(actor)
+    if codes is not None:
+        rows = rows.filter(unit__code__in=codes)
+    return list(rows)
+
+
+def lock_requests_of_vouchers(voucher_ids: Iterable[UUID]) -> list[PaymentRequest]:
+    """Lock the requests behind these vouchers, for what banks and PBoC report."""
+    return list(
+        PaymentRequest.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("unit", "indicator", "payer_account__agent_bank")
+        .filter(voucher_id__in=set(voucher_ids))
+        .order_by("pk")
+    )
+
+
+def require_role(actor: Actor, *roles: str) -> None:
+    """:raises RoleRequired: if the actor holds none of these posts."""
+    if actor.roles.isdisjoint(roles):
+        raise RoleRequired(f"该操作需要岗位：{'、'.join(roles)}。", field="role", by=actor.name)
+
+
+__all__ = ["context_for", "lock_requests", "lock_requests_of_vouchers", "require_role"]

@@ -1,0 +1,198 @@
+"""What goes on the wire: requests as 5201 and 8202, their clearing limits as 5108. Source: docs/vouchers.md."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from budget.codes import CodeKind
+from budget.selectors import code_names
+from core.money import wire_yuan
+from parties.models import BankAccount, Region
+from payments.models import PaymentDetail, PaymentRequest
+from vouchers.services import Draft
+
+CLEARING_BANK_CODE = "001"
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names that travel beside the codes, read once for a batch."""
+
+    region: Region
+    functions: dict[str, str]
+    gov_economic: dict[str, str]
+    dept_economic: dict[str, str]
+    fund_natures: dict[str, str]
+
+
+def load_names(requests: Sequence[PaymentRequest]) -> Names:
+    """Read region and code names for a batch: five queries whatever its size."""
+    year = requests[0].fiscal_year
+    indicators = [request.indicator for request in requests]
+    return Names(
+        region=Region.objects.get(adm_div_code=requests[0].adm_div_code),
+        functions=code_names(year, CodeKind.FUNCTION, _with_parents([i.function_code for i in indicators])),
+        gov_economic=code_names(year, CodeKind.GOV_ECONOMIC, [i.gov_economic_code for i in indicators]),
+        dept_economic=code_names(year, CodeKind.DEPT_ECONOMIC, [r.dept_economic_code for r in requests]),
+        fund_natures=code_names(year, CodeKind.FUND_NATURE, [i.fund_nature for i in indicators]),
+    )
+
+
+def _with_parents(codes: Sequence[str]) -> set[str]:
+    return {code[:length] for code in codes for length in (3, 5, 7)}
+
+
+def payment_voucher_draft(
+    request: PaymentRequest, details: Sequence[PaymentDetail], names: Names, voucher_date: date
+) -> Draft:
+    """Say in wire terms what the agent bank is ordered to pay: 5201 from finance, 8202 from the unit."""
+    direct = request.payment_mode == "11"
+    account: BankAccount = request.payer_account
+    assert account.agent_bank is not None
+    common = _classification(request, names)
+    main = {
+        **common,
+        "PayTypeCode": request.payment_mode,
+        "PayTypeName": request.get_payment_mode_display(),
+        "SetModeCode": request.settlement,
+        "SetModeName": request.get_settlement_display(),
+        "PayBankCode": account.agent_bank.code,
+        "PayBankName": account.agent_bank.name,
+        "ClearBankCode": CLEARING_BANK_CODE,
+        "ClearBankName": names.region.treasury_name,
+        "PayAcctNo": account.account_no,
+        "PayAcctName": account.name,
+        "PayAcctBankName": account.bank_name,
+        "PaySummaryName": request.purpose,
+        "PayAmt": wire_yuan(request.amount),
+        "BusinessTypeCode": request.business_type,
+        "BusinessTypeName": request.get_business_type_display(),
+    }
+    function = request.indicator.function_code
+    for level, length in (("1", 3), ("2", 5), ("3", 7)):
+        main[f"ExpFuncCode{level}"] = function[:length]
+        main[f"ExpFuncName{level}"] = names.functions.get(function[:length], "")
+    if direct:
+        main |= {"FileNoName": request.indicator.doc_no}
+    if len(details) == 1:
+        main |= _payee(details[0])
+    return Draft(
+        voucher_type="5201" if direct else "8202",
+        adm_div_code=request.adm_div_code,
+        fiscal_year=request.fiscal_year,
+        voucher_date=voucher_date,
+        sender=names.region.finance_organisation if direct else request.unit.organisation,
+        receiver=account.agent_bank.organisation,
+        amount=request.amount,
+        main=main,
+        details=tuple(
+            {
+                **common,
+                **_payee(detail),
+                "Id": str(detail.seq),
+                ("VoucherNo" if direct else "VoucherDetailNo"): request.request_no,
+                "PayKindCode": "1",
+                "PayKindName": "基本支出",
+                "PayAmt": wire_yuan(detail.amount),
+                "Remark": detail.remark,
+            }
+            for detail in details
+        ),
+        document_type=request._meta.label,
+        document_id=request.id,
+    )
+
+
+def _classification(request: PaymentRequest, names: Names) -> dict[str, str]:
+    indicator, unit = request.indicator, request.unit
+    economic: dict[str, str]
+    if request.payment_mode == "11":
+        economic = {
+            "ExpEcoCode": indicator.gov_economic_code,
+            "ExpEcoName": names.gov_economic.get(indicator.gov_economic_code, ""),
+        }
+    else:
+        economic = {
+            "GovExpEcoCode": indicator.gov_economic_code,
+            "GovExpEcoName": names.gov_economic.get(indicator.gov_economic_code, ""),
+            "DepExpEcoCode": request.dept_economic_code,
+            "DepExpEcoName": names.dept_economic.get(request.dept_economic_code, ""),
+        }
+    return {
+        "FundTypeCode": indicator.fund_nature,
+        "FundTypeName": names.fund_natures.get(indicator.fund_nature, ""),
+        "BgtTypeCode": "1",
+        "BgtTypeName": "当年预算",
+        "ProCatCode": "1",
+        "ProCatName": "支出",
+        "SupDepCode": unit.department_code,
+        "SupDepName": unit.department_name,
+        "AgencyCode": unit.code,
+        "AgencyName": unit.name,
+        "ExpFuncCode": indicator.function_code,
+        "ExpFuncName": names.functions.get(indicator.function_code, ""),
+        "DepProCode": indicator.project_code,
+        "DepProName": indicator.project_name,
+        **economic,
+    }
+
+
+def _payee(detail: PaymentDetail) -> dict[str, str]:
+    return {
+        "PayeeAcctNo": detail.payee_account_no,
+        "PayeeAcctName": detail.payee_name,
+        "PayeeAcctBankName": detail.payee_bank_name,
+        "PayeeAcctBankNo": detail.payee_bank_no,
+    }
+
+
+def limit_notice_draft(request: PaymentRequest, amount: Decimal, names: Names, voucher_date: date) -> Draft:
+    """Say to PBoC how much more (or, negative, less) it may clear for this direct payment: 5108."""
+    account: BankAccount = request.payer_account
+    assert account.agent_bank is not None
+    indicator, unit = request.indicator, request.unit
+    line: dict[str, Any] = {
+        "SupDepCode": unit.department_code,
+        "SupDepName": unit.department_name,
+        "ExpFuncCode": indicator.function_code,
+        "ExpFuncName": names.functions.get(indicator.function_code, ""),
+        "ProCatCode": "1",
+        "ProCatName": "支出",
+        "PayAmt": wire_yuan(amount),
+        "DirectVoucherNo": request.voucher_no,
+        "FundTypeCode": indicator.fund_nature,
+        "FundTypeName": names.fund_natures.get(indicator.fund_nature, ""),
+        "AgencyCode": unit.code,
+        "AgencyName": unit.name,
+        "ExpEcoCode": indicator.gov_economic_code,
+        "ExpEcoName": names.gov_economic.get(indicator.gov_economic_code, ""),
+        "Id": "1",
+    }
+    return Draft(
+        voucher_type="5108",
+        adm_div_code=request.adm_div_code,
+        fiscal_year=request.fiscal_year,
+        voucher_date=voucher_date,
+        sender=names.region.finance_organisation,
+        receiver=names.region.pboc_organisation,
+        amount=amount,
+        main={
+            "TreCode": names.region.tre_code,
+            "FinOrgCode": names.region.fin_org_code,
+            "PayAmt": wire_yuan(amount),
+            "FundTypeCode": indicator.fund_nature,
+            "FundTypeName": names.fund_natures.get(indicator.fund_nature, ""),
+            "PayAcctNo": account.account_no,
+            "PayAcctName": account.name,
+            "PayAcctBankName": account.bank_name,
+            "PayBankCode": account.agent_bank.code,
+            "PayBankName": account.agent_bank.name,
+            "PayBankNo": account.agent_bank.bank_no,
+            "PayVoucherNo": request.voucher_no,
+        },
+        details=(line,),
+        document_type=request._meta.label,
+        document_id=request.id,
+    )

@@ -1,0 +1,301 @@
+"""A unit asks, a bank pays, PBoC clears: requests with their details, and the facts that banks and PBoC report."""
+
+import pgtrigger
+from django.db import models
+from django.db.models import F, Q
+
+from budget.models import BudgetIndicator, PaymentMode, Quota
+from core.models import RegionYearModel, append_only
+from core.money import ZERO, MoneyField
+from parties.models import AgentBank, BankAccount, BudgetUnit, Person, ReviewChain
+from payments.states import DETAIL_FLOW, REQUEST_FLOW, DetailState, RequestState
+from vouchers.models import InboxMessage, Voucher
+
+_CONTENT = (
+    *("adm_div_code", "fiscal_year", "request_no", "unit", "indicator", "quota", "payer_account", "payment_mode"),
+    *("business_type", "settlement", "dept_economic_code", "purpose", "contract_no", "cash_reason", "amount"),
+    *("created_by", "reissue_of"),
+)
+
+
+class BusinessType(models.TextChoices):
+    """业务类型; the value is the code on the wire (BusinessTypeCode)."""
+
+    ORDINARY = "1", "普通转账"
+    OFFICIAL_CARD = "2", "公务卡还款"
+    SALARY = "3", "统一工资发放"
+    BATCH = "4", "批量支付"
+    CASH_CHEQUE = "5", "现金支票"
+    PROCUREMENT = "7", "政府采购"
+
+
+class Settlement(models.TextChoices):
+    """结算方式 (SetModeCode)."""
+
+    TRANSFER = "2", "转账"
+    CASH_CHEQUE = "3", "现金支票"
+    OFFICIAL_CARD = "5", "公务卡"
+
+
+class PaymentRequest(RegionYearModel):
+    """支付申请: a budget unit's request to pay one or more payees from one indicator.
+
+    The state moves only through `core.transitions.move`; the content is frozen while it is under review and after,
+    and every return raises `revision`, so that decisions on the older content no longer count.
+    """
+
+    request_no = models.CharField("申请编号", max_length=30)
+    unit = models.ForeignKey(BudgetUnit, models.PROTECT, verbose_name="预算单位")
+    indicator = models.ForeignKey(BudgetIndicator, models.PROTECT, verbose_name="预算指标", related_name="requests")
+    quota = models.ForeignKey(Quota, models.PROTECT, verbose_name="额度")
+    payer_account = models.ForeignKey(BankAccount, models.PROTECT, verbose_name="付款账户")
+    payment_mode = models.CharField("支付方式", max_length=3, choices=PaymentMode)
+    business_type = models.CharField("业务类型", max_length=2, choices=BusinessType)
+    settlement = models.CharField("结算方式", max_length=2, choices=Settlement)
+    dept_economic_code = models.CharField("部门经济分类", max_length=5)
+    purpose = models.CharField("用途", max_length=100)
+    contract_no = models.CharField("合同编号", max_length=40, blank=True)
+    cash_reason = models.CharField("现金理由", max_length=100, blank=True)
+    amount = MoneyField("金额")
+    amount_paid = MoneyField("已支付", default=ZERO)
+    amount_failed = MoneyField("失败", default=ZERO)
+    amount_refunded = MoneyField("已退款", default=ZERO)
+    state = models.CharField("状态", max_length=16, choices=RequestState, default=RequestState.DRAFT)
+    revision = models.PositiveSmallIntegerField("版本", default=1)
+    chain = models.ForeignKey(ReviewChain, models.PROTECT, null=True)
+    node = models.PositiveSmallIntegerField("当前节点", default=0)
+    content_digest = models.CharField(max_length=64, blank=True)
+    created_by = models.ForeignKey(Person, models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField()
+    submitted_on = models.DateField("提交业务日", null=True)
+    reissue_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="reissues", verbose_name="重发自")
+    voucher = models.OneToOneField(Voucher, models.PROTECT, null=True, related_name="+")
+    voucher_type = models.CharField("凭证类型", max_length=4, blank=True)
+    voucher_no = models.CharField("凭证号", max_length=20, blank=True)
+    imported = models.BooleanField("期初导入", default=False)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "支付申请"
+        constraints = [
+            models.UniqueConstraint(fields=["adm_div_code", "fiscal_year", "request_no"], name="request_no_once"),
+            models.CheckConstraint(name="request_amount_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="request_amounts_within",
+                condition=Q(amount_paid__gte=0)
+                & Q(amount_failed__gte=0)
+                & Q(amount_refunded__gte=0)
+                & Q(amount__gte=F("amount_paid") + F("amount_failed"))
+                & Q(amount_paid__gte=F("amount_refunded")),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["adm_div_code", "fiscal_year", "state", "id"], name="request_queue"),
+            models.Index(fields=["adm_div_code", "fiscal_year", "unit", "-id"], name="request_by_unit"),
+            models.Index(fields=["adm_div_code", "fiscal_year", "voucher_no"], name="request_by_voucher_no"),
+        ]
+        triggers = [
+            REQUEST_FLOW.trigger("request_moves"),
+            pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
+            pgtrigger.ReadOnly(
+                name="request_content_frozen",
+                fields=list(_CONTENT),
+                condition=~pgtrigger.Q(old__state__in=["draft", "returned", "blocked"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.request_no
+
+
+class PaymentDetail(RegionYearModel):
+    """支付明细: one payee and amount of a request; what the bank did with it is a projection of receipt lines."""
+
+    request = models.ForeignKey(PaymentRequest, models.PROTECT, related_name="details")
+    seq = models.PositiveIntegerField("序号")
+    payee_name = models.CharField("收款人", max_length=60)
+    payee_account_no = models.CharField("收款账号", max_length=32)
+    payee_bank_name = models.CharField("收款银行", max_length=60)
+    payee_bank_no = models.CharField("收款行号", max_length=12, blank=True)
+    amount = MoneyField("金额")
+    remark = models.CharField("备注", max_length=60, blank=True)
+    state = models.CharField(max_length=8, choices=DetailState, default=DetailState.OPEN)
+    amount_refunded = MoneyField("已退款", default=ZERO)
+    reissued_as = models.OneToOneField("self", models.PROTECT, null=True, related_name="reissue_of")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "支付明细"
+        constraints = [
+            models.UniqueConstraint(fields=["request", "seq"], name="detail_seq_once"),
+            models.CheckConstraint(name="detail_amount_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="detail_refund_within",
+                condition=Q(amount_refunded=ZERO)
+                | (Q(state=DetailState.PAID) & Q(amount_refunded__gte=0) & Q(amount_refunded__lte=F("amount"))),
+            ),
+        ]
+        triggers = [
+            DETAIL_FLOW.trigger("detail_moves"),
+            pgtrigger.Trigger(
+                name="detail_content_frozen",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update | pgtrigger.Delete | pgtrigger.Insert,
+                func=pgtrigger.Func(
+                    """
+                    IF TG_OP = 'UPDATE' THEN
+                        IF (NEW.request_id, NEW.seq, NEW.payee_name, NEW.payee_account_no, NEW.payee_bank_name,
+                            NEW.payee_bank_no, NEW.amount, NEW.remark)
+                           IS NOT DISTINCT FROM
+                           (OLD.request_id, OLD.seq, OLD.payee_name, OLD.payee_account_no, OLD.payee_bank_name,
+                            OLD.payee_bank_no, OLD.amount, OLD.remark) THEN
+                            RETURN NEW;
+                        END IF;
+                    END IF;
+                    IF EXISTS (SELECT 1 FROM payments_paymentrequest r
+                                WHERE r.id = CASE TG_OP WHEN 'INSERT' THEN NEW.request_id ELSE OLD.request_id END
+                                  AND r.state NOT IN ('draft', 'returned', 'blocked') AND NOT r.imported) THEN
+                        RAISE EXCEPTION 'details of a request under way are frozen' USING ERRCODE = 'check_violation';
+                    END IF;
+                    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+                    RETURN NEW;
+                    """
+                ),
+            ),
+        ]
+        ordering = ["seq"]
+
+    def __str__(self) -> str:
+        return f"{self.payee_name} {self.amount}"
+
+
+class Attachment(RegionYearModel):
+    """附件: what was attached to a request, by content digest; the bytes lie in file storage under that digest."""
+
+    request = models.ForeignKey(PaymentRequest, models.PROTECT, related_name="attachments")
+    file_name = models.CharField("文件名", max_length=120)
+    media_type = models.CharField(max_length=60)
+    size = models.PositiveBigIntegerField("字节数")
+    digest = models.CharField("SM3", max_length=64)
+    added_by = models.CharField(max_length=60)
+    added_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "附件"
+        constraints = [models.UniqueConstraint(fields=["request", "digest"], name="attachment_once")]
+
+
+class PaymentReceipt(RegionYearModel):
+    """支付回单: the bank's sealed answer to one payment voucher. One for each voucher, append-only."""
+
+    request = models.OneToOneField(PaymentRequest, models.PROTECT, related_name="receipt")
+    voucher = models.OneToOneField(Voucher, models.PROTECT, related_name="+")
+    message = models.OneToOneField(InboxMessage, models.PROTECT, related_name="+")
+    amount_paid = MoneyField("支付金额")
+    paid_on = models.DateField("支付日期")
+    bank_serial = models.CharField("银行流水号", max_length=42)
+    business_date = models.DateField()
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "支付回单"
+        constraints = [models.CheckConstraint(name="receipt_not_negative", condition=Q(amount_paid__gte=0))]
+        triggers = [append_only()]
+
+
+class ReceiptLine(RegionYearModel):
+    """One row of a receipt: paid in full with the bank's serial, or 0.00 with the reason. Append-only."""
+
+    receipt = models.ForeignKey(PaymentReceipt, models.PROTECT, related_name="lines")
+    detail = models.OneToOneField(PaymentDetail, models.PROTECT, related_name="receipt_line")
+    amount_paid = MoneyField("支付金额")
+    paid_on = models.DateField("支付日期")
+    bank_serial = models.CharField("银行流水号", max_length=42, blank=True)
+    reason = models.CharField("失败原因", max_length=100, blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "回单明细"
+        triggers = [append_only()]
+
+
+class Refund(RegionYearModel):
+    """退款: money of one paid detail that came back, as the bank's 2203/2204 says. Append-only."""
+
+    detail = models.ForeignKey(PaymentDetail, models.PROTECT, related_name="refunds")
+    message = models.ForeignKey(InboxMessage, models.PROTECT, related_name="+")
+    notice_type = models.CharField("通知书", max_length=4)
+    notice_no = models.CharField("通知书号", max_length=20)
+    amount = MoneyField("退款金额")
+    refunded_on = models.DateField("退款日期")
+    bank_serial = models.CharField("银行流水号", max_length=42, blank=True)
+    reason = models.CharField("原因", max_length=100, blank=True)
+    business_date = models.DateField()
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "退款"
+        constraints = [
+            models.CheckConstraint(name="refund_positive", condition=Q(amount__gt=0)),
+            models.UniqueConstraint(
+                fields=["adm_div_code", "fiscal_year", "notice_no", "detail"], name="refund_notice_once_per_detail"
+            ),
+        ]
+        triggers = [append_only()]
+
+
+class Clearing(RegionYearModel):
+    """清算: a 2301 (申请划款) or 2302 (申请退款) that PBoC has executed; amounts are positive here. Append-only."""
+
+    voucher_type = models.CharField(max_length=4, choices=[("2301", "申请划款凭证"), ("2302", "申请退款凭证")])
+    voucher_no = models.CharField(max_length=20)
+    agent_bank = models.ForeignKey(AgentBank, models.PROTECT)
+    payment_mode = models.CharField(max_length=3, choices=PaymentMode)
+    fund_nature = models.CharField(max_length=4)
+    amount = MoneyField()
+    cleared_on = models.DateField()
+    message = models.OneToOneField(InboxMessage, models.PROTECT, related_name="+")
+    business_date = models.DateField()
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "清算"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["adm_div_code", "fiscal_year", "voucher_type", "voucher_no", "agent_bank"],
+                name="clearing_once",
+            ),
+            models.CheckConstraint(name="clearing_positive", condition=Q(amount__gt=0)),
+        ]
+        triggers = [append_only()]
+
+
+class ClearingLine(RegionYearModel):
+    """One cleared payment detail, or one cleared refund; each at most once. Append-only."""
+
+    clearing = models.ForeignKey(Clearing, models.PROTECT, related_name="lines")
+    detail = models.ForeignKey(PaymentDetail, models.PROTECT, related_name="clearing_lines")
+    refund = models.OneToOneField(Refund, models.PROTECT, null=True, related_name="clearing_line")
+    line_id = models.CharField(max_length=38)
+    amount = MoneyField()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "清算明细"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["detail"], condition=Q(refund__isnull=True), name="detail_cleared_once"
+            ),
+            models.CheckConstraint(name="clearing_line_positive", condition=Q(amount__gt=0)),
+        ]
+        triggers = [append_only()]
+
+
+class LimitNotice(RegionYearModel):
+    """直接支付清算额度通知单 5108: one for each direct payment voucher, and a negative one for what it failed to pay."""
+
+    request = models.ForeignKey(PaymentRequest, models.PROTECT, related_name="limit_notices")
+    voucher = models.OneToOneField(Voucher, models.PROTECT, related_name="+")
+    amount = MoneyField()
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "直接支付清算额度通知"
+        constraints = [models.CheckConstraint(name="limit_notice_not_zero", condition=~Q(amount=0))]
+        triggers = [append_only()]

@@ -1,0 +1,86 @@
+"""What a request must satisfy before anything is reserved: frozen facts in, every finding out. No database, no clock."""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.errors import TreasuryError
+from payments.errors import FieldInvalid
+
+MAX_DETAILS = 499  # one voucher carries fewer than 500 details
+_ACCOUNT = re.compile(r"[0-9A-Z-]{1,32}", re.ASCII)
+_BANK_NO = re.compile(r"[0-9]{12}", re.ASCII)
+CASH_CHEQUE = "3"
+
+
+@dataclass(frozen=True)
+class DetailFacts:
+    payee_name: str
+    payee_account_no: str
+    payee_bank_name: str
+    payee_bank_no: str
+    amount: Decimal
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class RequestFacts:
+    """One request as the clerk fills it in; amounts in yuan."""
+
+    purpose: str
+    settlement: str
+    cash_reason: str
+    dept_economic_code: str
+    payment_mode: str
+    details: tuple[DetailFacts, ...]
+
+
+def findings(facts: RequestFacts) -> list[TreasuryError]:
+    """Return everything the clerk has to mend, each naming its field."""
+    found: list[TreasuryError] = []
+    found += _text("purpose", "用途", facts.purpose, 100)
+    found += _text("dept_economic_code", "部门经济分类", facts.dept_economic_code, 5)
+    if facts.settlement == CASH_CHEQUE:
+        if facts.payment_mode != "12":
+            found.append(FieldInvalid("现金支票只能用于授权支付。", field="settlement"))
+        if not facts.cash_reason:
+            found.append(FieldInvalid("使用现金须填写理由。", field="cash_reason"))
+    if not facts.details:
+        found.append(FieldInvalid("至少填写一个收款人。", field="details"))
+    if len(facts.details) > MAX_DETAILS:
+        found.append(FieldInvalid(f"一张申请不得超过 {MAX_DETAILS} 行收款人。", field="details", given=len(facts.details)))
+    for index, detail in enumerate(facts.details, start=1):
+        found += _detail(f"details.{index}", detail)
+    return found
+
+
+def _detail(where: str, detail: DetailFacts) -> list[TreasuryError]:
+    found = _text(f"{where}.payee_name", "收款人", detail.payee_name, 60)
+    found += _text(f"{where}.payee_bank_name", "收款银行", detail.payee_bank_name, 60)
+    if not _ACCOUNT.fullmatch(detail.payee_account_no):
+        found.append(FieldInvalid("收款账号应为 1–32 位数字、大写字母或短横。", field=f"{where}.payee_account_no"))
+    if detail.payee_bank_no and not _BANK_NO.fullmatch(detail.payee_bank_no):
+        found.append(FieldInvalid("收款行号应为 12 位数字。", field=f"{where}.payee_bank_no"))
+    if detail.amount <= 0:
+        found.append(FieldInvalid("金额须大于零。", field=f"{where}.amount"))
+    if _gbk_length(detail.remark) > 60:
+        found.append(FieldInvalid("备注过长。", field=f"{where}.remark"))
+    return found
+
+
+def _text(field: str, label: str, value: str, most_bytes: int) -> list[TreasuryError]:
+    if not value.strip():
+        return [FieldInvalid(f"请填写{label}。", field=field)]
+    if _gbk_length(value) > most_bytes:
+        return [FieldInvalid(f"{label}过长（最多 {most_bytes} 字节，一个汉字 2 字节）。", field=field)]
+    if not value.isprintable():
+        return [FieldInvalid(f"{label}含有不可见字符。", field=field)]
+    try:
+        value.encode("gbk")
+    except UnicodeEncodeError:
+        return [FieldInvalid(f"{label}含有凭证不能表示的字符。", field=field)]
+    return []
+
+
+def _gbk_length(value: str) -> int:
+    return len(value.encode("gbk", errors="replace"))

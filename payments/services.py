@@ -1,0 +1,37 @@
+"""What other apps, views and tasks may call. One verb each; every use case takes a batch."""
+
+from payments.drafting import DetailInput, RequestInput, add_attachment, revise_draft, save_drafts
+from payments.issuing import (
+    cancel_payment_vouchers,
+    issue_payment_vouchers,
+    seal_payment_vouchers,
+    void_refused_requests,
+)
+from payments.reviewing import (
+    RETURN_REASONS,
+    approve_payment_requests,
+    cancel_payment_requests,
+    dispose_held_requests,
+    reject_payment_requests,
+    return_payment_requests,
+)
+from payments.submitting import submit_payment_requests
+
+__all__ = [
+    "RETURN_REASONS",
+    "DetailInput",
+    "RequestInput",
+    "add_attachment",
+    "approve_payment_requests",
+    "cancel_payment_requests",
+    "cancel_payment_vouchers",
+    "dispose_held_requests",
+    "issue_payment_vouchers",
+    "reject_payment_requests",
+    "return_payment_requests",
+    "revise_draft",
+    "save_drafts",
+    "seal_payment_vouchers",
+    "submit_payment_requests",
+    "void_refused_requests",
+]

@@ -1,0 +1,90 @@
+"""The life of a payment request as one table. Source: docs/business.md §payment states."""
+
+from django.db.models import TextChoices
+
+from core.transitions import Move as M
+from core.transitions import StateMachine
+
+
+class RequestState(TextChoices):
+    DRAFT = "draft", "草稿"
+    BLOCKED = "blocked", "已拦截"
+    ON_HOLD = "on_hold", "监控挂起"
+    IN_REVIEW = "in_review", "待审核"
+    RETURNED = "returned", "已退回"
+    APPROVED = "approved", "已终审"
+    VOUCHERED = "vouchered", "已生成凭证"
+    SEALED = "sealed", "已签章发送"
+    ACCEPTED = "accepted", "银行已签收"
+    BANK_REFUSED = "bank_refused", "银行退回"
+    PAID = "paid", "已支付"
+    PARTIALLY_PAID = "partially_paid", "部分支付"
+    FAILED = "failed", "支付失败"
+    CLEARED = "cleared", "已清算"
+    VOIDED = "voided", "已作废"
+
+
+S = RequestState
+REVIEWERS = "unit_reviewer|unit_leader|section_reviewer|payment_reviewer|treasury_chief"
+MAKERS = "voucher_maker|unit_clerk"
+SEALERS = "seal_keeper|unit_sealer"
+# fmt: off
+REQUEST_FLOW = StateMachine(
+    # action           from               to                 who
+    M("submit",        S.DRAFT,           S.IN_REVIEW,       "unit_clerk"),
+    M("submit",        S.RETURNED,        S.IN_REVIEW,       "unit_clerk"),
+    M("hold",          S.DRAFT,           S.ON_HOLD,         "unit_clerk"),
+    M("hold",          S.RETURNED,        S.ON_HOLD,         "unit_clerk"),
+    M("hold",          S.IN_REVIEW,       S.ON_HOLD,         REVIEWERS),
+    M("block",         S.DRAFT,           S.BLOCKED,         "unit_clerk"),
+    M("block",         S.RETURNED,        S.BLOCKED,         "unit_clerk"),
+    M("revise",        S.DRAFT,           S.DRAFT,           "unit_clerk"),
+    M("revise",        S.RETURNED,        S.RETURNED,        "unit_clerk"),
+    M("revise",        S.BLOCKED,         S.DRAFT,           "unit_clerk"),
+    M("pass_hold",     S.ON_HOLD,         S.IN_REVIEW,       "monitor_officer"),
+    M("reject_hold",   S.ON_HOLD,         S.RETURNED,        "monitor_officer"),
+    M("advance",       S.IN_REVIEW,       S.IN_REVIEW,       REVIEWERS),
+    M("approve",       S.IN_REVIEW,       S.APPROVED,        REVIEWERS),
+    M("return",        S.IN_REVIEW,       S.RETURNED,        REVIEWERS),
+    M("reject",        S.IN_REVIEW,       S.VOIDED,          REVIEWERS),
+    M("cancel",        S.DRAFT,           S.VOIDED,          "unit_clerk"),
+    M("cancel",        S.RETURNED,        S.VOIDED,          "unit_clerk"),
+    M("cancel",        S.BLOCKED,         S.VOIDED,          "unit_clerk"),
+    M("issue",         S.APPROVED,        S.VOUCHERED,       MAKERS),
+    M("cancel_voucher", S.VOUCHERED,      S.APPROVED,        MAKERS),
+    M("seal",          S.VOUCHERED,       S.SEALED,          SEALERS),
+    M("accept",        S.SEALED,          S.ACCEPTED,        "agent_bank"),
+    M("bank_refuse",   S.SEALED,          S.BANK_REFUSED,    "agent_bank"),
+    M("bank_refuse",   S.ACCEPTED,        S.BANK_REFUSED,    "agent_bank"),
+    M("void_refused",  S.BANK_REFUSED,    S.VOIDED,          MAKERS),
+    M("pay_full",      S.SEALED,          S.PAID,            "agent_bank"),
+    M("pay_full",      S.ACCEPTED,        S.PAID,            "agent_bank"),
+    M("pay_part",      S.SEALED,          S.PARTIALLY_PAID,  "agent_bank"),
+    M("pay_part",      S.ACCEPTED,        S.PARTIALLY_PAID,  "agent_bank"),
+    M("fail",          S.SEALED,          S.FAILED,          "agent_bank"),
+    M("fail",          S.ACCEPTED,        S.FAILED,          "agent_bank"),
+    M("clear",         S.PAID,            S.CLEARED,         "pboc"),
+    M("clear",         S.PARTIALLY_PAID,  S.CLEARED,         "pboc"),
+)
+# fmt: on
+
+EDITABLE = frozenset({S.DRAFT, S.RETURNED, S.BLOCKED})
+RESERVING = frozenset(
+    {S.ON_HOLD, S.IN_REVIEW, S.APPROVED, S.VOUCHERED, S.SEALED, S.ACCEPTED, S.BANK_REFUSED}
+)
+PAID_STATES = frozenset({S.PAID, S.PARTIALLY_PAID, S.CLEARED})
+
+
+class DetailState(TextChoices):
+    OPEN = "open", "未支付"
+    PAID = "paid", "已支付"
+    FAILED = "failed", "失败"
+
+
+D = DetailState
+# fmt: off
+DETAIL_FLOW = StateMachine(
+    M("pay",  D.OPEN, D.PAID,   "agent_bank"),
+    M("fail", D.OPEN, D.FAILED, "agent_bank"),
+)
+# fmt: on

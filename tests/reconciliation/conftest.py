@@ -1,0 +1,7 @@
+import pytest
+from recon_builders import World, make_world
+
+
+@pytest.fixture
+def world(db) -> World:
+    return make_world()
