@@ -1,0 +1,143 @@
+"""An agent bank (代理银行): receives orders to pay and quota notices, and books what PBoC reimburses.
+
+What its people do by hand (pay, notify, refund, clear, report) is in ``payments``, ``clearing`` and ``reports``.
+"""
+
+import json
+import sqlite3
+
+from simulators import clearing, payments
+from simulators.config import FINANCE, Settings
+from simulators.errors import Refusal
+from simulators.money import fen
+from simulators.participant import Participant
+from simulators.rules import same_but_receipt_fields
+from simulators.storage import insert
+from simulators.wire import Body, Document, Identity, build_envelope, parse_document, parse_envelope
+
+PBOC = "PBOC-990100"
+PAYMENTS = {"5201": "11", "8202": "12"}  # voucher type -> payment method: direct, authorised
+CARRIED_BY = {
+    FINANCE: {("5201", 0), ("8202", 0), ("5105", 0)},
+    PBOC: {("2301", 1), ("2302", 1)},
+}
+
+
+class Bank(Participant):
+    """One agent bank. ``executions`` is its ledger of money paid out: a row is a payment that really happened."""
+
+    signing_position = "yh_ywz"
+    schema = """
+    CREATE TABLE IF NOT EXISTS orders (
+        id INTEGER PRIMARY KEY, received_id INTEGER NOT NULL REFERENCES received, kind TEXT NOT NULL,
+        voucher_no TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0);
+    CREATE INDEX IF NOT EXISTS open_orders ON orders (kind, id) WHERE done = 0;
+    CREATE TABLE IF NOT EXISTS executions (
+        id INTEGER PRIMARY KEY, serial TEXT NOT NULL UNIQUE, order_id INTEGER REFERENCES orders,
+        fiscal_year TEXT, voucher_type TEXT, voucher_no TEXT, detail_id TEXT, payer_account TEXT NOT NULL,
+        amount INTEGER NOT NULL CHECK (amount > 0), pay_type TEXT NOT NULL, fund TEXT NOT NULL,
+        pay_date TEXT NOT NULL, facts TEXT NOT NULL, clearing_no TEXT, cleared_on TEXT, UNIQUE (order_id, detail_id));
+    CREATE INDEX IF NOT EXISTS uncleared ON executions (pay_type, fund) WHERE clearing_no IS NULL;
+    CREATE INDEX IF NOT EXISTS execution_clearing ON executions (clearing_no);
+    CREATE INDEX IF NOT EXISTS execution_voucher ON executions (voucher_no, detail_id);
+    CREATE TABLE IF NOT EXISTS refunds (
+        id INTEGER PRIMARY KEY, serial TEXT NOT NULL UNIQUE, execution_id INTEGER NOT NULL REFERENCES executions,
+        notice_type TEXT NOT NULL, notice_no TEXT NOT NULL, amount INTEGER NOT NULL CHECK (amount > 0),
+        reason TEXT NOT NULL, refunded_on TEXT NOT NULL, clearing_no TEXT, cleared_on TEXT);
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.bad_accounts = {row["no"]: row["reason"] for row in self.me["bad_accounts"]}
+        self._accounts = {row["no"]: row for row in self.me["accounts"]}
+
+    def open_books(self, db: sqlite3.Connection) -> None:
+        for row in self.me["historic_payments"]:
+            known = {name: row[name] for name in ("serial", "fiscal_year", "voucher_type", "voucher_no", "detail_id")}
+            insert(
+                db,
+                "executions",
+                **known,
+                payer_account=row["payer_account"],
+                amount=fen(row["amount"]),
+                pay_type=row["pay_type"],
+                fund=row["fund"],
+                pay_date=row["pay_date"].replace("-", ""),
+                facts=json.dumps(row["facts"], ensure_ascii=False),
+                clearing_no=row["clearing_no"],
+                cleared_on=row["pay_date"].replace("-", ""),
+            )
+
+    def expected_signer(self, body: Body, document: Document, carrier: str) -> str:
+        kind = (body.identity.voucher_type, body.flag)
+        if kind not in CARRIED_BY.get(carrier, set()):
+            raise Refusal("unexpected_voucher", f"{carrier} 不能向本行发送 {kind[0]}(标志 {kind[1]})")
+        if kind[0] == "8202":
+            return f"UNIT-{document.main.get('AgencyCode', '')}"
+        return carrier
+
+    def examine(self, body: Body, document: Document) -> None:
+        kind, main = body.identity.voucher_type, document.main
+        bank = main.get("PayBankNo") or main.get("PayBankCode", "")
+        if bank and bank not in (self.me["bank_no"], self.me["bank_code"]):
+            raise Refusal("not_addressed", f"凭证的代理银行 {bank} 不是本行")
+        if kind in PAYMENTS:
+            owner = FINANCE if kind == "5201" else main["AgencyCode"]
+            self._check_account(main.get("PayAcctNo", ""), owner)
+            if kind == "8202" and any(row.get("AgencyCode", owner) != owner for row in document.details):
+                raise Refusal("agency_mismatch", "授权支付明细的预算单位与主单不符")
+        elif kind == "5105":
+            for row in document.details:
+                self._check_account(row.get("AgencyAccoCode", ""), row.get("AgencyCode", ""))
+        else:
+            self._check_clearing_receipt(body, document)
+
+    def act(self, db: sqlite3.Connection, received_id: int, body: Body, document: Document) -> None:
+        kind = body.identity.voucher_type
+        if body.flag == 1:
+            clearing.settle(db, self, document)
+            return
+        order = insert(
+            db,
+            "orders",
+            received_id=received_id,
+            kind="arrive" if kind == "5105" else "pay",
+            voucher_no=body.identity.voucher_no,
+        )
+        if kind == "5105" and self.behaviour["auto_arrival"]:
+            payments.announce_quota(db, self, order, document)
+        elif kind in PAYMENTS and self.behaviour["auto_pay"]:
+            payments.execute(db, self, order, document, send_receipt=self.behaviour["auto_receipt"])
+
+    def on_refused(self, db: sqlite3.Connection, identity: Identity, flag: int, destination: str) -> None:
+        if destination == PBOC and flag == 0:
+            clearing.release(db, identity.voucher_type, identity.voucher_no)
+
+    def _check_account(self, number: str, owner: str) -> None:
+        account = self._accounts.get(number)
+        if account is None or account["kind"] != "zero_balance":
+            raise Refusal("payer_account_unknown", f"{number or '空账号'} 不是本行的零余额账户")
+        if account["owner"] != owner:
+            raise Refusal("payer_not_owner", f"零余额账户 {number} 不属于 {owner}")
+
+    def _check_clearing_receipt(self, body: Body, document: Document) -> None:
+        one = body.identity
+        row = (
+            self.storage.read()
+            .execute(
+                "SELECT body FROM issued WHERE voucher_no = ? AND voucher_type = ? AND fiscal_year = ? AND flag = 0",
+                (one.voucher_no, one.voucher_type, one.fiscal_year),
+            )
+            .fetchone()
+        )
+        if row is None:
+            raise Refusal("unknown_original", f"本行没有发出过 {one.voucher_type} {one.voucher_no}")
+        if not same_but_receipt_fields(stored_document(row["body"]), document):
+            raise Refusal("receipt_mismatch", "回单与本行发出的凭证不一致")
+        if document.main.get("XPayAmt") != document.main["PayAmt"]:
+            raise Refusal("receipt_mismatch", "回单金额 XPayAmt 与申请金额不符")
+
+
+def stored_document(body_xml: str) -> Document:
+    """The document inside a body we have stored."""
+    return parse_document(parse_envelope(build_envelope([body_xml]))[0])
