@@ -1,5 +1,6 @@
 import pytest
-from recon_builders import World, make_world
+
+from tests.reconciliation.builders import World, make_world
 
 
 @pytest.fixture

@@ -1,0 +1,109 @@
+"""The people and machines of the day, from outside: officers at a browser, operators at the partners' desks.
+
+Every post carries an action id and is repeated with the same one while the other side does not answer, so a killed
+web process or database costs time and nothing else.
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urljoin
+
+import httpx2 as httpx
+
+PATIENCE_SECONDS = 90.0
+T = TypeVar("T")
+Fields = Mapping[str, str | Sequence[str]]
+_CSRF = re.compile(r'name="csrfmiddlewaretoken" value="([A-Za-z0-9]+)"')
+
+
+class RefusedByServer(Exception):
+    """The server answered, and said no: the JSON it gave."""
+
+    def __init__(self, status: int, answer: dict[str, Any]) -> None:
+        super().__init__(f"HTTP {status}: {answer}")
+        self.status = status
+        self.answer = answer
+
+    @property
+    def codes(self) -> list[str]:
+        return [item["code"] for item in self.answer.get("refused", [])] or [str(self.answer.get("code", ""))]
+
+
+def patiently(act: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
+    """Call until it neither loses its connection nor meets a server that is just starting."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return act()
+        except (httpx.HTTPError, _ServerDown):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.3)
+
+
+class _ServerDown(Exception):
+    pass
+
+
+def _answered(response: httpx.Response) -> httpx.Response:
+    if response.status_code >= 500:
+        raise _ServerDown(f"HTTP {response.status_code} for {response.request.url}")
+    return response
+
+
+class Officer:
+    """One log-in at a browser: cookies, CSRF token, forms. JSON is asked for instead of a page to look at."""
+
+    def __init__(self, base_url: str, username: str, password: str) -> None:
+        self.username = username
+        self._base_url = base_url
+        self._http = httpx.Client(timeout=30.0, follow_redirects=False, trust_env=False)
+        page = patiently(lambda: _answered(self._http.get(urljoin(base_url, "/login/"))))
+        token = _CSRF.search(page.text)
+        assert token is not None, "the log-in page has no form"
+        form = {"username": username, "password": password, "csrfmiddlewaretoken": token[1]}
+        answer = patiently(lambda: _answered(self._http.post(urljoin(base_url, "/login/"), data=form)))
+        assert answer.status_code in (200, 302, 303) and "sessionid" in self._http.cookies, f"{username}: not logged in"
+
+    def post(self, path: str, fields: Fields | None = None) -> list[dict[str, Any]]:
+        """Post a form once and for all; returns what was accepted.
+
+        :raises RefusedByServer: if anything was refused.
+        """
+        form = {**(fields or {}), "action_id": str(uuid.uuid4())}
+        response = patiently(lambda: self._send(path, form))
+        answer = response.json()
+        if response.status_code >= 400 or answer.get("refused"):
+            raise RefusedByServer(response.status_code, answer)
+        accepted: list[dict[str, Any]] = answer["accepted"]
+        return accepted
+
+    def get(self, path: str) -> httpx.Response:
+        return patiently(lambda: _answered(self._http.get(urljoin(self._base_url, path))))
+
+    def _send(self, path: str, form: Fields) -> httpx.Response:
+        headers = {"Accept": "application/json", "X-CSRFToken": self._http.cookies.get("csrftoken", "")}
+        return _answered(self._http.post(urljoin(self._base_url, path), data=dict(form), headers=headers))
+
+
+class Desk:
+    """An operator at a partner's simulator: pay, clear, refund, report — or lose a receipt."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
+        self._http = httpx.Client(timeout=60.0, headers={"X-Desk-Token": token}, trust_env=False)
+
+    def post(self, verb: str, **order: Any) -> dict[str, Any]:
+        response = patiently(lambda: _answered(self._http.post(f"{self._url}/desk/{verb}", json=order)))
+        if response.status_code >= 400:
+            raise RefusedByServer(response.status_code, {"code": response.text[:300]})
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def state(self) -> dict[str, Any]:
+        response = patiently(lambda: _answered(self._http.get(f"{self._url}/desk/state")))
+        state: dict[str, Any] = response.json()
+        return state
