@@ -38,6 +38,7 @@ def create_adjustment(
     """
     if "budget_clerk" not in clerk.roles:
         raise RoleRequired("该操作需要岗位：预算科经办。", field="role")
+    assert clerk.person_id is not None, "a clerk is a person"
     context = context_for(clerk, now)
     if kind not in Kind.values:
         raise AdjustmentInvalid("变动类型不在代码表内。", field="kind")

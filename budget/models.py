@@ -91,9 +91,7 @@ class BudgetIndicator(RegionYearModel):
     @property
     def amount_available(self):  # type: ignore[no-untyped-def]
         """E1: what may still be requested."""
-        return (
-            self.amount_total - self.amount_frozen - self.amount_reserved - self.amount_paid + self.amount_refunded
-        )
+        return self.amount_total - self.amount_frozen - self.amount_reserved - self.amount_paid + self.amount_refunded
 
     @property
     def amount_plannable(self):  # type: ignore[no-untyped-def]
@@ -166,7 +164,9 @@ class IndicatorAdjustment(RegionYearModel):
         ]
         triggers = [
             ADJUSTMENT_FLOW.trigger("adjustment_moves"),
-            pgtrigger.ReadOnly(name="adjustment_frozen", fields=["indicator", "kind", "doc_no", "amount", "created_by"]),
+            pgtrigger.ReadOnly(
+                name="adjustment_frozen", fields=["indicator", "kind", "doc_no", "amount", "created_by"]
+            ),
         ]
 
 
@@ -279,7 +279,7 @@ class QuotaNotice(RegionYearModel):
 
 
 class ClearingLimit(RegionYearModel):
-    """清算额度: what PBoC clears for one bank, payment mode and fund nature. available = issued − cleared + refunded."""
+    """清算额度: what PBoC clears for a bank, payment mode and fund nature. available = issued − cleared + refunded."""
 
     agent_bank = models.ForeignKey(AgentBank, models.PROTECT)
     payment_mode = models.CharField(max_length=3, choices=PaymentMode)

@@ -4,6 +4,7 @@ quota. Source: docs/business.md §quotas."""
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -142,7 +143,10 @@ def _arrive(inbound: InboundVoucher, context: Context) -> Verdict:
     if wire_amount(main["PlanAmt"], field="PlanAmt") != notice.amount:
         raise Conflict("到账金额与额度通知单不符。", field="PlanAmt", expected=notice.amount)
     plans = list(
-        SpendingPlan.objects.select_for_update().select_related("indicator", "unit").filter(notice=notice).order_by("pk")
+        SpendingPlan.objects.select_for_update()
+        .select_related("indicator", "unit")
+        .filter(notice=notice)
+        .order_by("pk")
     )
     expected = sorted((str(i), plan.unit.code, wire_yuan(plan.amount)) for i, plan in enumerate(plans, start=1))
     stated = sorted((d["Id"], d["AgencyCode"], d["PlanAmt"]) for d in inbound.content.details)
@@ -162,7 +166,7 @@ def _quotas(plans: Sequence[SpendingPlan]) -> dict[UUID, Quota]:
 
 
 def _vouchers_of(notice: QuotaNotice, vouchers: Mapping[UUID, Voucher]) -> list[Voucher]:
-    return [vouchers[pk] for pk in (notice.voucher_id, notice.limit_voucher_id) if pk in vouchers]
+    return [vouchers[pk] for pk in (notice.voucher_id, notice.limit_voucher_id) if pk is not None and pk in vouchers]
 
 
 def _notice(
@@ -175,6 +179,7 @@ def _notice(
     maker: Actor,
 ) -> None:
     plans = sorted(plans, key=lambda plan: plan.pk)
+    assert maker.person_id is not None, "a maker is a person"
     notice = QuotaNotice.objects.create(
         adm_div_code=context.adm_div_code,
         fiscal_year=context.fiscal_year,
@@ -197,7 +202,7 @@ def _notice(
         "PayBankName": bank.name,
     }
     lines = [_line(i, plan, quotas[plan.indicator_id], functions) for i, plan in enumerate(plans, start=1)]
-    common = {
+    common: dict[str, Any] = {
         "adm_div_code": context.adm_div_code,
         "fiscal_year": context.fiscal_year,
         "voucher_date": context.business_date,
@@ -207,7 +212,13 @@ def _notice(
         "document_type": notice._meta.label,
         "document_id": notice.id,
     }
-    quota_main = {**shared, "BgtTypeCode": "1", "BgtTypeName": "当年预算", "PayTypeCode": "12", "PayTypeName": "财政授权支付"}
+    quota_main = {
+        **shared,
+        "BgtTypeCode": "1",
+        "BgtTypeName": "当年预算",
+        "PayTypeCode": "12",
+        "PayTypeName": "财政授权支付",
+    }
     limit_main = {
         **shared,
         "TreCode": region.tre_code,

@@ -1,4 +1,4 @@
-"""Taking over balances when a bureau goes live in the middle of a year (期初导入): entries like any other, kind `opening`."""
+"""Taking over balances when a bureau goes live within a year (期初导入): entries like any other, of kind `opening`."""
 
 from dataclasses import dataclass
 from decimal import Decimal

@@ -48,6 +48,7 @@ def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime) -> l
     """
     if "unit_clerk" not in clerk.roles:
         raise RoleRequired("该操作需要岗位：单位经办。", field="role")
+    assert clerk.person_id is not None, "a clerk is a person"
     context = context_for(clerk, now)
     rows = BudgetIndicator.objects.select_related("unit").filter(
         pk__in={given.indicator_id for given in inputs},
@@ -142,7 +143,8 @@ def approve_plans(*, plan_ids: Sequence[UUID], reviewer: Actor, now: datetime) -
     outcome = judge(plans, plan_ids, check)
     posts = {plan.id: chains.node(plan).post for plan in outcome.accepted}
     record_decisions(outcome.accepted, "approve", posts=posts, by=reviewer, at=now)
-    onward, final = [], []
+    onward: list[SpendingPlan] = []
+    final: list[SpendingPlan] = []
     for plan in outcome.accepted:
         assert plan.chain_id is not None
         following = chains.next_ordinal(plan.chain_id, plan.node, plan.amount)

@@ -33,9 +33,7 @@ def dept_codes_for(indicator: BudgetIndicator) -> list[ClassificationCode]:
     pairs = legal_economic_pairs(indicator.fiscal_year, [indicator.gov_economic_code])
     nature = indicator.unit.nature
     legal = {dept for gov, dept, _ in pairs if is_legal_pair(pairs, gov, dept, nature)}
-    rows = ClassificationCode.objects.filter(
-        fiscal_year=indicator.fiscal_year, kind="dept_economic", code__in=legal
-    )
+    rows = ClassificationCode.objects.filter(fiscal_year=indicator.fiscal_year, kind="dept_economic", code__in=legal)
     return list(rows.order_by("code"))
 
 

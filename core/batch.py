@@ -26,7 +26,7 @@ def copy_rows(rows: Sequence[models.Model]) -> None:
     for row in rows:
         writer.writerow([_copy_value(f.get_db_prep_save(f.pre_save(row, True), connection)) for f in fields])
     buffer.seek(0)
-    columns = ", ".join(connection.ops.quote_name(f.column) for f in fields)
+    columns = ", ".join(connection.ops.quote_name(str(f.column)) for f in fields)
     table = connection.ops.quote_name(rows[0]._meta.db_table)
     with connection.cursor() as cursor:
         cursor.cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '\\N')", buffer)
@@ -63,8 +63,7 @@ def update_from_values(
     sets = ", ".join(f"{c} = t.{c} + v.{c}" if add else f"{c} = v.{c}" for c in columns)
     template = "(%s::uuid, " + ", ".join(f"%s::{kind}" for kind in columns.values()) + ")"
     sql = (
-        f"UPDATE {model._meta.db_table} t SET {sets} "
-        f"FROM (VALUES %s) AS v(id, {', '.join(columns)}) WHERE t.id = v.id"
+        f"UPDATE {model._meta.db_table} t SET {sets} FROM (VALUES %s) AS v(id, {', '.join(columns)}) WHERE t.id = v.id"
     )
     with connection.cursor() as cursor:
         execute_values(cursor.cursor, sql, values, template=template, page_size=len(values))

@@ -45,7 +45,12 @@ def run_once(*, owner: str, key: str, payload: bytes, now: datetime, act: Callab
         try:
             with transaction.atomic():
                 IdempotencyKey.objects.create(
-                    owner=owner, key=key, payload_digest=digest, status=answer.status, answer=answer.body, created_at=now
+                    owner=owner,
+                    key=key,
+                    payload_digest=digest,
+                    status=answer.status,
+                    answer=answer.body,
+                    created_at=now,
                 )
         except IntegrityError:  # only if the lock was lost with the connection; the effect itself is safe twice
             pass

@@ -63,7 +63,8 @@ class MoneyField(models.DecimalField):
     def to_python(self, value: Any) -> Decimal | None:
         if isinstance(value, float):
             raise ValidationError("Money is never a float.")
-        return super().to_python(value)
+        amount: Decimal | None = super().to_python(value)
+        return amount
 
     def from_db_value(self, value: Decimal | None, expression: Any, connection: Any) -> Decimal | None:
         return None if value is None else value.quantize(FEN)

@@ -1,18 +1,16 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
+
+from django.db import models
 
 from core.errors import NotFound, TreasuryError
 
 CHUNK = 500
 
 
-class HasId(Protocol):
-    id: UUID
-
-
-T = TypeVar("T", bound=HasId)
+T = TypeVar("T", bound=models.Model)
 
 
 @dataclass
@@ -31,13 +29,13 @@ class Outcome(Generic[T]):
             raise refusal
 
 
-def judge(found: Iterable[T], asked: Iterable[UUID], check: Callable[[T], None]) -> Outcome[T]:
+def judge(found: Iterable[T], asked: Iterable[UUID], check: Callable[[T], object]) -> Outcome[T]:
     """Sort documents into accepted and refused; `check` raises a TreasuryError for a document it refuses.
 
     Ids that were asked for and not found (or not visible) are refused as not_found.
     """
     outcome: Outcome[T] = Outcome()
-    by_id = {document.id: document for document in found}
+    by_id = {document.pk: document for document in found}
     for wanted in dict.fromkeys(asked):
         document = by_id.get(wanted)
         if document is None:

@@ -91,7 +91,9 @@ class Day:
         self._state("I6 冻结", "200000.00", books.indicator("I6").amount_frozen)
 
     def plan(self) -> None:
-        [plan] = self.as_("u205001-jb").post("/plans/new/", self._on("I5", month="6", amount="120000.00", then="submit"))
+        [plan] = self.as_("u205001-jb").post(
+            "/plans/new/", self._on("I5", month="6", amount="120000.00", then="submit")
+        )
         for reviewer in ("u205001-fh", "xzzf-sh", "gk-jh"):
             self.as_(reviewer).post("/plans/review/approve/", {"ids": plan["id"]})
         self._plan_id = plan["id"]

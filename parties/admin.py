@@ -6,7 +6,17 @@ from django.contrib.auth.admin import UserAdmin
 from django.core.exceptions import ValidationError
 
 from parties.duties import conflicting_posts
-from parties.models import AgentBank, BankAccount, BudgetUnit, Person, PostAssignment, Region, ReviewChain, ReviewNode, User
+from parties.models import (
+    AgentBank,
+    BankAccount,
+    BudgetUnit,
+    Person,
+    PostAssignment,
+    Region,
+    ReviewChain,
+    ReviewNode,
+    User,
+)
 
 
 class PostAssignmentForm(forms.ModelForm):
@@ -70,4 +80,3 @@ class BankAccountAdmin(admin.ModelAdmin):
 
 
 admin.site.register([Region, AgentBank, Person])
-

@@ -90,7 +90,7 @@ class BudgetUnit(models.Model):
 
 @pghistory.track()
 class BankAccount(models.Model):
-    """A filed account (已备案账户). Only these may pay; a unit's own cash accounts are known so that M07 can see them."""
+    """A filed account (已备案账户): only these may pay. A unit's own cash accounts are filed too, so that M07 sees them."""
 
     class Kind(models.TextChoices):
         TSA = "tsa", "国库单一账户"

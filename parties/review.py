@@ -18,15 +18,20 @@ from parties.models import ReviewChain, ReviewDecision, ReviewNode
 class Reviewable(Protocol):
     """A document on a chain: `node` is the ordinal it waits at, `created_by_id` the person who made it."""
 
-    id: UUID
-    adm_div_code: str
-    fiscal_year: int
-    amount: Decimal
-    revision: int
-    node: int
-    chain_id: UUID | None
-    created_by_id: UUID
-    content_digest: str
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def amount(self) -> Decimal: ...
+    @property
+    def revision(self) -> int: ...
+    @property
+    def node(self) -> int: ...
+    @property
+    def chain_id(self) -> UUID | None: ...
+    @property
+    def created_by_id(self) -> UUID | None: ...
+    @property
+    def content_digest(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,9 @@ def earlier_deciders(documents: Sequence[Reviewable]) -> dict[UUID, dict[int, UU
     deciders: dict[UUID, dict[int, UUID]] = {document.id: {} for document in documents}
     revisions = {document.id: document.revision for document in documents}
     rows = ReviewDecision.objects.filter(document_id__in=deciders, decision="approve")
-    for document_id, revision, ordinal, person_id in rows.values_list("document_id", "revision", "ordinal", "person_id"):
+    for document_id, revision, ordinal, person_id in rows.values_list(
+        "document_id", "revision", "ordinal", "person_id"
+    ):
         if revision == revisions[document_id]:
             deciders[document_id][ordinal] = person_id
     return deciders
@@ -83,7 +90,9 @@ def check_reviewer(document: Reviewable, node: ReviewNode, reviewer: Actor, deci
     :raises ActedBefore: if the person made the document or has decided on this revision already.
     """
     if node.post not in reviewer.roles:
-        raise RoleRequired(f"当前节点由「{Post(node.post).label}」办理。", field="role", role=node.post, by=reviewer.name)
+        raise RoleRequired(
+            f"当前节点由「{Post(node.post).label}」办理。", field="role", role=node.post, by=reviewer.name
+        )
     if reviewer.person_id == document.created_by_id:
         raise ActedBefore("您是本单录入人，不能审核（岗位分离）。", field="reviewer", by=reviewer.name)
     if reviewer.person_id in deciders.values():

@@ -9,7 +9,9 @@ from parties.models import AgentBank, BudgetUnit, PostAssignment, Region, User
 def actor_of(user: User, *, on: date) -> Actor:
     """Return the actor behind a log-in, with the posts that are valid on this day (one query)."""
     posts = list(
-        PostAssignment.objects.filter(user=user, valid_from__lte=on).filter(Q(valid_to__isnull=True) | Q(valid_to__gte=on))
+        PostAssignment.objects.filter(user=user, valid_from__lte=on).filter(
+            Q(valid_to__isnull=True) | Q(valid_to__gte=on)
+        )
     )
     return Actor(
         name=user.person.name if user.person else user.username,

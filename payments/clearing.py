@@ -110,9 +110,7 @@ def _read(
     return Applied(), clearing, lines
 
 
-def _clearing(
-    inbound: InboundVoucher, bank: AgentBank, total: Decimal, cleared_on: date, context: Context
-) -> Clearing:
+def _clearing(inbound: InboundVoucher, bank: AgentBank, total: Decimal, cleared_on: date, context: Context) -> Clearing:
     content = inbound.content
     return Clearing(
         adm_div_code=content.adm_div_code,
@@ -168,14 +166,10 @@ def _line(
 def _move_cleared(lines: Sequence[ClearingLine], books: _Books, first: InboundVoucher, now: datetime) -> None:
     """Move the requests all of whose paid details are now cleared (one query for their details)."""
     requests = {line.detail.request_id: line.detail.request for line in lines if line.refund_id is None}
-    open_requests = [
-        r for r in requests.values() if r.state in (RequestState.PAID, RequestState.PARTIALLY_PAID)
-    ]
+    open_requests = [r for r in requests.values() if r.state in (RequestState.PAID, RequestState.PARTIALLY_PAID)]
     paid = PaymentDetail.objects.filter(request__in=[r.id for r in open_requests], state=DetailState.PAID)
     waiting = {request_id for request_id, pk in paid.values_list("request_id", "pk") if pk not in books.cleared}
-    move(
-        REQUEST_FLOW, [r for r in open_requests if r.id not in waiting], "clear", by=first.actor, at=now
-    )
+    move(REQUEST_FLOW, [r for r in open_requests if r.id not in waiting], "clear", by=first.actor, at=now)
 
 
 def _post(clearings: Sequence[Clearing], context: Context) -> None:
@@ -197,5 +191,3 @@ def _post(clearings: Sequence[Clearing], context: Context) -> None:
         ],
         context,
     )
-
-

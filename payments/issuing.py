@@ -207,7 +207,9 @@ def on_voucher_answer(vouchers: Sequence[Voucher], action: str, *, by: Actor, re
 
 
 @transaction.atomic(durable=True)
-def void_refused_requests(*, request_ids: Sequence[UUID], maker: Actor, reason: str, now: datetime) -> Outcome[PaymentRequest]:
+def void_refused_requests(
+    *, request_ids: Sequence[UUID], maker: Actor, reason: str, now: datetime
+) -> Outcome[PaymentRequest]:
     """Give up requests whose voucher the bank refused or returned under its signature: void the voucher, release."""
     context = context_for(maker, now)
 
@@ -225,5 +227,3 @@ def void_refused_requests(*, request_ids: Sequence[UUID], maker: Actor, reason: 
     unlink_reissues(outcome.accepted)
     move(REQUEST_FLOW, outcome.accepted, "void_refused", by=maker, at=now, reason=reason)
     return outcome
-
-

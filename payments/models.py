@@ -213,6 +213,7 @@ class ReceiptLine(RegionYearModel):
 
     class Meta:
         verbose_name = verbose_name_plural = "回单明细"
+        indexes = [models.Index(fields=["adm_div_code", "paid_on"], name="receipt_line_day")]
         triggers = [append_only()]
 
 
@@ -232,6 +233,7 @@ class Refund(RegionYearModel):
 
     class Meta:
         verbose_name = verbose_name_plural = "退款"
+        indexes = [models.Index(fields=["adm_div_code", "refunded_on"], name="refund_day")]
         constraints = [
             models.CheckConstraint(name="refund_positive", condition=Q(amount__gt=0)),
             models.UniqueConstraint(
@@ -257,6 +259,7 @@ class Clearing(RegionYearModel):
 
     class Meta:
         verbose_name = verbose_name_plural = "清算"
+        indexes = [models.Index(fields=["adm_div_code", "cleared_on"], name="clearing_day")]
         constraints = [
             models.UniqueConstraint(
                 fields=["adm_div_code", "fiscal_year", "voucher_type", "voucher_no", "agent_bank"],
@@ -279,16 +282,14 @@ class ClearingLine(RegionYearModel):
     class Meta:
         verbose_name = verbose_name_plural = "清算明细"
         constraints = [
-            models.UniqueConstraint(
-                fields=["detail"], condition=Q(refund__isnull=True), name="detail_cleared_once"
-            ),
+            models.UniqueConstraint(fields=["detail"], condition=Q(refund__isnull=True), name="detail_cleared_once"),
             models.CheckConstraint(name="clearing_line_positive", condition=Q(amount__gt=0)),
         ]
         triggers = [append_only()]
 
 
 class LimitNotice(RegionYearModel):
-    """直接支付清算额度通知单 5108: one for each direct payment voucher, and a negative one for what it failed to pay."""
+    """清算额度通知单 5108: one for each direct payment voucher, and a negative one for what it failed to pay."""
 
     request = models.ForeignKey(PaymentRequest, models.PROTECT, related_name="limit_notices")
     voucher = models.OneToOneField(Voucher, models.PROTECT, related_name="+")

@@ -89,9 +89,7 @@ def _voucher_ids(messages: Sequence[InboundVoucher]) -> list[UUID]:
     return [inbound.voucher.id for inbound in messages if inbound.voucher is not None]
 
 
-def _read(
-    inbound: InboundVoucher, request: PaymentRequest, details: Sequence[PaymentDetail], today: date
-) -> _Receipt:
+def _read(inbound: InboundVoucher, request: PaymentRequest, details: Sequence[PaymentDetail], today: date) -> _Receipt:
     main = inbound.content.main
     paid_on = wire_date(main.get("XPayDate", ""), field="XPayDate", receipt=True)
     if paid_on > today:

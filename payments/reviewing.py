@@ -1,13 +1,13 @@
 """Reviewing: approve, return, reject; the disposition of held requests; giving up a draft."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
 
-from budget.entries import lock_balances, post
+from budget.entries import Context, lock_balances, post
 from core.actors import Actor
 from core.batch import update_from_values
 from core.outcomes import Outcome, judge
@@ -21,9 +21,9 @@ from payments.content import content_digest, details_of
 from payments.drafting import unlink_reissues
 from payments.errors import ContentChanged, MonitoringBlocks, ReasonRequired
 from payments.locking import context_for, lock_requests
-from payments.models import PaymentRequest
+from payments.models import PaymentDetail, PaymentRequest
 from payments.states import REQUEST_FLOW
-from payments.submitting import with_own_accounts, facts_of, reservation
+from payments.submitting import facts_of, reservation, with_own_accounts
 
 RETURN_REASONS = {
     "payee": "收款人信息有误",
@@ -38,9 +38,7 @@ RETURN_REASONS = {
 
 
 @transaction.atomic(durable=True)
-def approve_payment_requests(
-    *, request_ids: Sequence[UUID], reviewer: Actor, now: datetime
-) -> Outcome[PaymentRequest]:
+def approve_payment_requests(*, request_ids: Sequence[UUID], reviewer: Actor, now: datetime) -> Outcome[PaymentRequest]:
     """Approve requests at the node each waits at; after the last needed node a request is 已终审.
 
     At the last node the monitoring rules are asked again: a new 挂起 holds the request, a 拦截 refuses the approval.
@@ -95,8 +93,11 @@ def _next(chains: Chains, request: PaymentRequest) -> int | None:
 
 
 def _screen_again(
-    outcome: Outcome[PaymentRequest], last: list[PaymentRequest], details, context
-) -> tuple[list[PaymentRequest], dict[UUID, list[Hit]]]:  # type: ignore[no-untyped-def]
+    outcome: Outcome[PaymentRequest],
+    last: list[PaymentRequest],
+    details: Mapping[UUID, Sequence[PaymentDetail]],
+    context: Context,
+) -> tuple[list[PaymentRequest], dict[UUID, list[Hit]]]:
     """Ask the rules again before the final approval; what a disposition has passed for this revision stays passed."""
     if not last:
         return [], {}
@@ -107,7 +108,9 @@ def _screen_again(
         new = [h for h in hits.get(request.id, []) if (request.revision, h.rule_code) not in passed.get(request.id, ())]
         blocking = [h for h in new if h.action == Action.BLOCK]
         if blocking:
-            outcome.refused[request.id] = MonitoringBlocks(blocking[0].message, field="monitoring", rule=blocking[0].rule_code)
+            outcome.refused[request.id] = MonitoringBlocks(
+                blocking[0].message, field="monitoring", rule=blocking[0].rule_code
+            )
             outcome.accepted.remove(request)
         elif any(h.action == Action.HOLD for h in new):
             held.append(request)
@@ -176,7 +179,7 @@ def _decide(
 def dispose_held_requests(
     *, request_ids: Sequence[UUID], officer: Actor, passed: bool, reason: str, now: datetime
 ) -> Outcome[PaymentRequest]:
-    """Let held requests go on to review (`passed`), or send them back and release what they held. For this revision only.
+    """Let held requests go on to review (`passed`), or send them back and release what they held; this revision only.
 
     :raises ReasonRequired: without words: a disposition is always explained.
     """
@@ -232,5 +235,3 @@ def _raise_revision(requests: Sequence[PaymentRequest]) -> None:
     PaymentRequest.objects.filter(pk__in=[r.id for r in requests]).update(revision=F("revision") + 1)
     for request in requests:
         request.revision += 1
-
-

@@ -1,4 +1,4 @@
-"""What a request must satisfy before anything is reserved: frozen facts in, every finding out. No database, no clock."""
+"""What a request must satisfy before anything is reserved: frozen facts in, every finding out. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -48,7 +48,9 @@ def findings(facts: RequestFacts) -> list[TreasuryError]:
     if not facts.details:
         found.append(FieldInvalid("至少填写一个收款人。", field="details"))
     if len(facts.details) > MAX_DETAILS:
-        found.append(FieldInvalid(f"一张申请不得超过 {MAX_DETAILS} 行收款人。", field="details", given=len(facts.details)))
+        found.append(
+            FieldInvalid(f"一张申请不得超过 {MAX_DETAILS} 行收款人。", field="details", given=len(facts.details))
+        )
     for index, detail in enumerate(facts.details, start=1):
         found += _detail(f"details.{index}", detail)
     return found

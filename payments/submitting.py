@@ -29,9 +29,7 @@ CASH_ACCOUNT_KINDS = (BankAccount.Kind.UNIT_BASIC, BankAccount.Kind.UNIT_SPECIAL
 
 
 @transaction.atomic(durable=True)
-def submit_payment_requests(
-    *, request_ids: Sequence[UUID], clerk: Actor, now: datetime
-) -> Outcome[PaymentRequest]:
+def submit_payment_requests(*, request_ids: Sequence[UUID], clerk: Actor, now: datetime) -> Outcome[PaymentRequest]:
     """Submit drafts or returned requests: check codes, indicator, quota and rules, reserve, put on the review chain.
 
     An accepted request is afterwards in review, on hold (a rule with 挂起; reserved) or blocked (a rule with 拦截;
@@ -49,9 +47,7 @@ def submit_payment_requests(
     details = details_of(outcome.accepted)
     _check_codes(outcome)
     hits = screen([facts_of(r, details[r.id], context, own) for r, own in with_own_accounts(outcome.accepted)])
-    balances = lock_balances(
-        [r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted]
-    )
+    balances = lock_balances([r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted])
     _check_available(outcome, balances, hits)
     _store(outcome.accepted, details, hits, context, clerk)
     return outcome
@@ -222,4 +218,3 @@ def reservation(request: PaymentRequest, sign: int, kind: str, note: str = "") -
 
 def chain_kind(request: PaymentRequest) -> str:
     return {"11": "payment_direct", "12": "payment_authorized"}[request.payment_mode]
-

@@ -4,14 +4,14 @@ Whatever dies in between, the lease runs out, the row is UNKNOWN, and UNKNOWN as
 Source: docs/reliability.md §outbox.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from core.actors import Actor
 from core.batch import copy_rows
@@ -22,7 +22,9 @@ from vouchers.states import DeliveryState
 from vouchers.transport import PartnerAnswer
 
 BATCH = 100
-LEASE = timedelta(seconds=60)
+BATCH_BYTES = 7 * 1024 * 1024  # of signed texts; an envelope above 10 MiB would be refused by everybody
+LEASE = timedelta(seconds=45)  # longer than any exchange may take (vouchers.transport)
+IN_FLIGHT = 2  # exchanges with one partner at a time, so that a slow one cannot hold every worker
 Step = DeliveryAttempt.Step
 
 
@@ -45,13 +47,18 @@ def partner_actor(partner: ExchangePartner) -> Actor:
 
 
 @transaction.atomic(durable=True)
-def due_partners(*, now: datetime) -> list[str]:
-    """Return the push partners with something due; turns rows whose lease ran out into UNKNOWN first."""
-    Delivery.objects.filter(state=DeliveryState.SENDING, lease_until__lt=now).update(
-        state=DeliveryState.UNKNOWN, next_attempt_at=now, lease_id=None, last_error="发送中断，等待查询"
+def due_partners(*, now: datetime, states: Sequence[str] = (DeliveryState.QUEUED, DeliveryState.UNKNOWN)) -> list[str]:
+    """Return the push partners with something due in these states; rows whose lease ran out become UNKNOWN first."""
+    lost = Delivery.objects.select_for_update(skip_locked=True).filter(state=DeliveryState.SENDING, lease_until__lt=now)
+    Delivery.objects.filter(pk__in=list(lost.values_list("pk", flat=True))).update(
+        state=DeliveryState.UNKNOWN,
+        next_attempt_at=now,
+        lease_id=None,
+        lease_until=None,
+        last_error="发送中断，等待查询",
     )
     due = Delivery.objects.filter(
-        state__in=[DeliveryState.QUEUED, DeliveryState.UNKNOWN],
+        state__in=states,
         next_attempt_at__lte=now,
         partner__enabled=True,
         partner__exchange_mode=ExchangePartner.Mode.PUSH,
@@ -63,13 +70,18 @@ def due_partners(*, now: datetime) -> list[str]:
 def claim(*, organisation: str, state: str, now: datetime) -> Claim | None:
     """Take up to BATCH due rows in `state` (QUEUED to send, UNKNOWN to ask about) under a lease.
 
-    The attempt is written and committed before the call, so a crash after it is seen. None if nothing is due or the
-    partner's breaker is open.
+    The attempt is written and committed before the call, so a crash after it is seen. None if nothing is due, the
+    partner's breaker is open, or IN_FLIGHT exchanges with it are under way (one, while it is failing).
     """
-    partner = ExchangePartner.objects.get(pk=organisation)
+    partner = ExchangePartner.objects.select_for_update(no_key=True).get(pk=organisation)  # claims count one by one
     if not partner.enabled or (partner.open_until is not None and partner.open_until > now):
         return None
-    rows = list(
+    under_way = Delivery.objects.filter(
+        partner=partner, state__in=[DeliveryState.SENDING, DeliveryState.UNKNOWN], lease_until__gt=now
+    )
+    if under_way.values("lease_id").distinct().count() >= (1 if partner.failures else IN_FLIGHT):
+        return None
+    rows = _that_fit(
         Delivery.objects.select_for_update(skip_locked=True, of=("self",))
         .select_related("voucher")
         .filter(partner=partner, state=state, next_attempt_at__lte=now)
@@ -89,6 +101,17 @@ def claim(*, organisation: str, state: str, now: datetime) -> Claim | None:
         row.attempts += 1
     _log(rows, step, now=now)
     return Claim(partner, lease_id, rows)
+
+
+def _that_fit(rows: Iterable[Delivery]) -> list[Delivery]:
+    """Return the first rows that fit into one envelope, and at least one."""
+    size, fitting = 0, []
+    for row in rows:
+        size += len(row.voucher.text)
+        if fitting and size > BATCH_BYTES:
+            break
+        fitting.append(row)
+    return fitting
 
 
 @transaction.atomic(durable=True)
@@ -123,7 +146,10 @@ def record_not_sent(claimed: Claim, error: str, *, now: datetime) -> None:
     rows = [d for d in claimed.deliveries if d.pk in held]
     Delivery.objects.filter(pk__in=[r.pk for r in rows], state=DeliveryState.SENDING).update(state=DeliveryState.QUEUED)
     Delivery.objects.filter(pk__in=[r.pk for r in rows]).update(
-        lease_id=None, lease_until=None, next_attempt_at=now + _backoff(claimed.partner.failures), last_error=error[:200]
+        lease_id=None,
+        lease_until=None,
+        next_attempt_at=now + _backoff(claimed.partner.failures),
+        last_error=error[:200],
     )
     _log(rows, Step.ANSWERED, outcome="not_sent", detail=error, now=now)
     _partner_down(claimed.partner, now)
@@ -133,8 +159,8 @@ def record_not_sent(claimed: Claim, error: str, *, now: datetime) -> None:
 def record_queried(claimed: Claim, answers: Sequence[PartnerAnswer | None], *, now: datetime) -> list[bytes]:
     """Settle UNKNOWN rows by what the partner says when asked; returns the receipt envelopes that came along.
 
-    "Not found" is not "not paid": only after it was said twice, and the last sending is long enough ago that it
-    cannot still arrive, are the same bytes queued again.
+    "Not found" is not "not paid": only after it was said twice in a row, and the last sending ended long enough ago
+    that it cannot still arrive, are the same bytes queued again. Received but not signed for yet is asked again.
     """
     held = _still_held(claimed)
     receipts: list[bytes] = []
@@ -160,7 +186,7 @@ def _meaning(delivery: Delivery, answer: PartnerAnswer | None) -> str:
         return "not_found"
     if answer.digest != delivery.voucher.digest:
         return "unknown"  # the partner holds another document under this number: a person must look
-    return {1: "accepted", 3: "accepted", 12: "accepted", 4: "refused", 5: "returned"}.get(answer.status or 0, "unknown")
+    return {3: "accepted", 12: "accepted", 4: "refused", 5: "returned"}.get(answer.status or 0, "unknown")
 
 
 def _still_held(claimed: Claim) -> set[UUID]:
@@ -192,7 +218,11 @@ def _answered_refused(
 
 def _finish(rows: list[Delivery], state: str, detail: str, now: datetime) -> None:
     Delivery.objects.filter(pk__in=[r.pk for r in rows]).update(
-        state=state, delivered_at=now, lease_id=None, lease_until=None, last_error="" if state == "delivered" else detail
+        state=state,
+        delivered_at=now,
+        lease_id=None,
+        lease_until=None,
+        last_error="" if state == "delivered" else detail,
     )
     _log(rows, Step.ANSWERED, outcome=state, detail=detail, now=now)
 
@@ -207,6 +237,7 @@ def _unknown(rows: list[Delivery], error: str, now: datetime) -> None:
         state=DeliveryState.UNKNOWN,
         lease_id=None,
         lease_until=None,
+        not_found=0,
         next_attempt_at=now + timedelta(seconds=1),
         last_error=error[:200],
     )
@@ -218,12 +249,12 @@ def _not_found(rows: list[Delivery], now: datetime) -> None:
     Delivery.objects.filter(pk__in=ids).update(
         not_found=F("not_found") + 1, lease_id=None, lease_until=None, next_attempt_at=now + timedelta(seconds=1)
     )
+    # A sending that timed out may still be at work over there: its quiet time begins when we gave it up.
     quiet = now - timedelta(seconds=settings.GUOKU_RESEND_AFTER)
-    sent_lately = set(
-        DeliveryAttempt.objects.filter(delivery_id__in=ids, step=Step.SENT, at__gt=quiet).values_list(
-            "delivery_id", flat=True
-        )
+    lately = DeliveryAttempt.objects.filter(delivery_id__in=ids, at__gt=quiet).filter(
+        Q(step=Step.SENT) | Q(step=Step.ANSWERED, outcome="unknown")
     )
+    sent_lately = set(lately.values_list("delivery_id", flat=True))
     Delivery.objects.filter(pk__in=set(ids) - sent_lately, not_found__gte=2).update(
         state=DeliveryState.QUEUED, not_found=0, last_error="对方两次答复未收到，重发同一报文"
     )

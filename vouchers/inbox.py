@@ -12,11 +12,11 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from core.batch import copy_rows
 from core.calendar import peek_day
-from core.errors import TreasuryError
+from core.errors import DayClosed, TreasuryError
 from parties.models import AgentBank, Region
 from seals.digests import sm3_hex
 from seals.models import Certificate
@@ -27,14 +27,17 @@ from vouchers.codec import completed, decode_content, decode_envelope, differing
 from vouchers.delivery import partner_actor
 from vouchers.messages import EnvelopeBody, VoucherContent
 from vouchers.models import ExchangePartner, InboxMessage, InboxRejection, Voucher
-from vouchers.routing import Applied, InboundVoucher, Parked, Verdict, handler_for
+from vouchers.routing import Applied, Handler, InboundVoucher, Parked, Verdict, handler_for
 from vouchers.schema import voucher_type
 from vouchers.states import InboxState, VoucherState
 
 log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 5
+AT_ONCE, RETRIES_AT_ONCE = 500, 50
 KEEP_RAW_BYTES = 1024 * 1024
-FORWARDED = frozenset({"2301", "2302"})  # the bank's own document (flag 0), which comes back from PBoC executed (flag 1)
+FORWARDED = frozenset(
+    {"2301", "2302"}
+)  # the bank's own document (flag 0), which comes back from PBoC executed (flag 1)
 PARTY_OF_KIND = {"agent_bank": "bank", "pboc": "pboc"}
 
 
@@ -121,7 +124,10 @@ def _store_once(bodies: Sequence[EnvelopeBody], sender: ExchangePartner, now: da
             continue
         if refusal is None and earlier is not None:
             refusal = errors.DuplicateIdentity(
-                "该凭证号已收到过内容不同的报文。", field="VoucherNo", given=body.voucher_no, earlier_digest=earlier.digest
+                "该凭证号已收到过内容不同的报文。",
+                field="VoucherNo",
+                given=body.voucher_no,
+                earlier_digest=earlier.digest,
             )
         if refusal is not None and content is None:
             _reject(body.text, sender, refusal, now)
@@ -132,7 +138,7 @@ def _store_once(bodies: Sequence[EnvelopeBody], sender: ExchangePartner, now: da
         if refusal is None:
             in_this_envelope[_key(body)] = digest
         answers.append(_answer(body, digest, "stored" if refusal is None else "refused", row.pk, refusal))
-    copy_rows(rows)
+    copy_rows(sorted(rows, key=_key))  # two envelopes with the same documents never wait for each other in a circle
     return answers
 
 
@@ -219,9 +225,9 @@ def _judge(
     for (index, item), verdict in zip(to_verify, verdicts, strict=True):
         body, content, refusal = judged[index]
         if refusal is None and not verdict.ok:
-            error = errors.SignatureRefused(verdict.detail, field="Signature", organisation=item.organisation_code)
-            error.code = verdict.reason_code or error.code
-            judged[index] = (body, content, error)
+            refused = errors.SignatureRefused(verdict.detail, field="Signature", organisation=item.organisation_code)
+            refused.code = verdict.reason_code or refused.code
+            judged[index] = (body, content, refused)
     for index, (body, content, refusal) in enumerate(judged):
         if refusal is None and content is not None:
             judged[index] = (body, content, _field_refusal(body, content, sender, region, originals, on))
@@ -248,9 +254,9 @@ def _expected_signers(
     party = PARTY_OF_KIND[sender.kind]
     if content.voucher_type in FORWARDED and content.main.get("PayBankNo", "") not in banks:
         raise errors.WrongSender("代理银行行号未登记。", field="PayBankNo", given=content.main.get("PayBankNo", ""))
-    if content.voucher_type in FORWARDED and body.flag == 0:
-        if banks[content.main["PayBankNo"]].organisation != sender.organisation:
-            raise errors.WrongSender("不能发送其他银行的清算凭证。", field="PayBankNo")
+    own = content.voucher_type not in FORWARDED or body.flag == 1
+    if not own and banks[content.main["PayBankNo"]].organisation != sender.organisation:
+        raise errors.WrongSender("不能发送其他银行的清算凭证。", field="PayBankNo")
     expected = kind.sender if body.flag == 0 else kind.receipt_by
     if expected != party:
         raise errors.WrongSender("该机构不能发送此类凭证。", field="VtCode", given=content.voucher_type)
@@ -320,43 +326,58 @@ def _originals(bodies: Sequence[EnvelopeBody], sender: ExchangePartner) -> dict[
 def apply_waiting(*, now: datetime, only: Sequence[UUID] | None = None) -> dict[UUID, InboxAnswer]:
     """Apply stored messages in batches by type, then what was parked on them; answers by message id.
 
-    A batch that breaks is tried again one by one, so that one poisoned message cannot hold up the others; after
-    MAX_ATTEMPTS a message goes to a person.
+    A batch that breaks is tried again one by one, so that one poisoned message cannot hold up the others. What was
+    begun before without result is taken one at a time, least tried first: a message that kills the process takes
+    nobody along. After MAX_ATTEMPTS a message goes to a person.
     """
-    ids = _waiting(now, only)
     settled: dict[UUID, InboxAnswer] = {}
-    for group in _grouped(ids):
-        try:
-            settled |= _apply_batch(group, now)
-        except (DatabaseError, TreasuryError, KeyError, ValueError, TypeError):
-            log.exception("a batch of inbound vouchers failed; one by one", extra={"messages": [str(i) for i in group]})
-            for message_id in group:
-                settled |= _apply_alone(message_id, now)
+    for group in _grouped(_take(now, only)):
+        settled |= _apply_group(group, now)
+    for _ in range(RETRIES_AT_ONCE):
+        again = _take_again(now, only)
+        if again is None:
+            break
+        settled |= _apply_alone(again, now)
     if any(answer.outcome == "applied" for answer in settled.values()):
         parked = InboxMessage.objects.filter(state=InboxState.PARKED).exclude(pk__in=settled)
-        for group in _grouped(list(parked.order_by("pk").values_list("pk", flat=True)[:500])):
-            settled |= _apply_batch(group, now)
+        for group in _grouped(list(parked.order_by("pk").values_list("pk", flat=True)[:AT_ONCE])):
+            settled |= _apply_group(group, now)
     return settled
 
 
-def _waiting(now: datetime, only: Sequence[UUID] | None) -> list[UUID]:
-    """Choose the messages and count the attempt, in a transaction of its own, so that a crash counts too."""
-    with transaction.atomic(durable=True):
-        waiting = InboxMessage.objects.select_for_update(skip_locked=True).filter(
-            Q(next_attempt_at__lte=now), state__in=[InboxState.RECEIVED, InboxState.PARKED]
-        )
-        if only is not None:
-            waiting = waiting.filter(pk__in=only)
-        ids = list(waiting.order_by("pk").values_list("pk", flat=True)[:500])
-        InboxMessage.objects.filter(pk__in=ids, state=InboxState.RECEIVED).update(
-            attempts=F("attempts") + 1, next_attempt_at=now + timedelta(seconds=10)
-        )
-        InboxMessage.objects.filter(pk__in=ids, state=InboxState.PARKED).update(
-            next_attempt_at=now + timedelta(seconds=5)
-        )
-        dead = InboxMessage.objects.filter(pk__in=ids, state=InboxState.RECEIVED, attempts__gt=MAX_ATTEMPTS)
-        dead.update(state=InboxState.DEAD, code="gave_up", reason="多次处理失败，转人工。")
+@transaction.atomic(durable=True)
+def _take(now: datetime, only: Sequence[UUID] | None) -> list[UUID]:
+    """Choose messages never tried, and parked ones whose time has come; count the attempt in a transaction of its
+    own, so that a crash counts too."""
+    fresh = Q(state=InboxState.RECEIVED, attempts=0) | Q(state=InboxState.PARKED)
+    ids = list(_due(now, only).filter(fresh).order_by("pk").values_list("pk", flat=True)[:AT_ONCE])
+    InboxMessage.objects.filter(pk__in=ids, state=InboxState.RECEIVED).update(
+        attempts=F("attempts") + 1, next_attempt_at=now + timedelta(seconds=10)
+    )
+    InboxMessage.objects.filter(pk__in=ids, state=InboxState.PARKED).update(next_attempt_at=now + timedelta(seconds=5))
     return ids
+
+
+@transaction.atomic(durable=True)
+def _take_again(now: datetime, only: Sequence[UUID] | None) -> UUID | None:
+    """Choose one message that was tried before without result, after giving up those tried often enough."""
+    tried = _due(now, only).filter(state=InboxState.RECEIVED, attempts__gt=0)
+    dead = list(tried.filter(attempts__gte=MAX_ATTEMPTS).values_list("pk", flat=True))
+    if dead:
+        log.error("inbound vouchers given up; a person must look", extra={"messages": [str(i) for i in dead]})
+        InboxMessage.objects.filter(pk__in=dead).update(
+            state=InboxState.DEAD, code="gave_up", reason="多次处理失败，转人工。"
+        )
+    message_id = tried.order_by("attempts", "pk").values_list("pk", flat=True).first()
+    InboxMessage.objects.filter(pk=message_id).update(
+        attempts=F("attempts") + 1, next_attempt_at=now + timedelta(seconds=10)
+    )
+    return message_id
+
+
+def _due(now: datetime, only: Sequence[UUID] | None) -> QuerySet[InboxMessage]:
+    rows = InboxMessage.objects.select_for_update(skip_locked=True).filter(next_attempt_at__lte=now)
+    return rows if only is None else rows.filter(pk__in=only)
 
 
 def _grouped(ids: Sequence[UUID]) -> Iterable[list[UUID]]:
@@ -369,10 +390,21 @@ def _grouped(ids: Sequence[UUID]) -> Iterable[list[UUID]]:
     return [kinds[k] for k in sorted(kinds, key=lambda k: (order.index(k[0]) if k[0] in order else 99, k))]
 
 
+def _apply_group(ids: list[UUID], now: datetime) -> dict[UUID, InboxAnswer]:
+    try:
+        return _apply_batch(ids, now)
+    except Exception:  # whatever it is, it is one message's and must not hold up the others
+        log.exception("a batch of inbound vouchers failed; one by one", extra={"messages": [str(i) for i in ids]})
+    settled: dict[UUID, InboxAnswer] = {}
+    for message_id in ids:
+        settled |= _apply_alone(message_id, now)
+    return settled
+
+
 @transaction.atomic(durable=True)
 def _apply_batch(ids: Sequence[UUID], now: datetime) -> dict[UUID, InboxAnswer]:
     messages = list(
-        InboxMessage.objects.select_for_update()
+        InboxMessage.objects.select_for_update(skip_locked=True)  # locked: somebody is at it just now
         .filter(pk__in=ids, state__in=[InboxState.RECEIVED, InboxState.PARKED])
         .order_by("pk")
     )
@@ -386,15 +418,29 @@ def _apply_batch(ids: Sequence[UUID], now: datetime) -> dict[UUID, InboxAnswer]:
         verdicts = _without_their_document(inbound)
     ready = [item for item in inbound if item.message.pk not in verdicts]
     if ready:
-        verdicts |= handler(ready, now) if handler else {item.message.pk: Applied("仅存档") for item in ready}
+        verdicts |= _handled(handler, ready, now)
     return _record(messages, verdicts, now)
+
+
+def _handled(handler: Handler | None, ready: Sequence[InboundVoucher], now: datetime) -> Mapping[UUID, Verdict]:
+    """Let business act; between two business days everything waits for the next one."""
+    if handler is None:
+        return {item.message.pk: Applied("仅存档") for item in ready}
+    try:
+        with transaction.atomic():
+            return handler(ready, now)
+    except DayClosed:
+        return {item.message.pk: Parked("day_closed", "业务日未开，待开日后处理。") for item in ready}
 
 
 def _without_their_document(inbound: Sequence[InboundVoucher]) -> dict[UUID, Verdict]:
     """Hold executed clearings to the bank's own signed document: PBoC may only have filled in the X-fields.
 
-    Its copy may come later than the receipt, which then waits. One query for a batch.
+    Its copy may come later than the receipt, which then waits. Two queries for a batch.
     """
+    banks = dict(
+        AgentBank.objects.filter(adm_div_code=inbound[0].message.adm_div_code).values_list("bank_no", "organisation")
+    )
     rows = InboxMessage.objects.filter(
         adm_div_code=inbound[0].message.adm_div_code,
         voucher_type=inbound[0].message.voucher_type,
@@ -402,10 +448,11 @@ def _without_their_document(inbound: Sequence[InboundVoucher]) -> dict[UUID, Ver
         flag=0,
         state=InboxState.APPLIED,
     )
-    copies = {(row.fiscal_year, row.voucher_no): decode_content(bytes(row.text))[0] for row in rows}
+    copies = {(row.sender, row.fiscal_year, row.voucher_no): decode_content(bytes(row.text))[0] for row in rows}
     verdicts: dict[UUID, Verdict] = {}
     for item in inbound:
-        copy = copies.get((item.content.fiscal_year, item.content.voucher_no))
+        bank = banks.get(item.content.main.get("PayBankNo", ""), "")
+        copy = copies.get((bank, item.content.fiscal_year, item.content.voucher_no))
         if copy is None:
             verdicts[item.message.pk] = Parked("bank_copy_missing", "银行发出的原清算凭证尚未到达。")
             continue
@@ -420,10 +467,12 @@ def _without_their_document(inbound: Sequence[InboundVoucher]) -> dict[UUID, Ver
 def _apply_alone(message_id: UUID, now: datetime) -> dict[UUID, InboxAnswer]:
     try:
         return _apply_batch([message_id], now)
-    except (DatabaseError, TreasuryError, KeyError, ValueError, TypeError) as error:
-        log.exception("an inbound voucher failed", extra={"message": str(message_id)})
-        with transaction.atomic(durable=True):
-            InboxMessage.objects.filter(pk=message_id).update(code="failed", reason=f"{type(error).__name__}"[:300])
+    except Exception as error:  # see _apply_group
+        log.exception("an inbound voucher failed", extra={"messages": [str(message_id)]})
+        with transaction.atomic(durable=True):  # a parked one is parked no longer: its attempts count from here
+            InboxMessage.objects.filter(pk=message_id, state__in=[InboxState.RECEIVED, InboxState.PARKED]).update(
+                state=InboxState.RECEIVED, code="failed", reason=type(error).__name__[:300]
+            )
         return {}
 
 
@@ -451,12 +500,15 @@ def _inbound(messages: Sequence[InboxMessage]) -> list[InboundVoucher]:
     ]
 
 
-def _record(messages: Sequence[InboxMessage], verdicts: Mapping[UUID, Verdict], now: datetime) -> dict[UUID, InboxAnswer]:
+def _record(
+    messages: Sequence[InboxMessage], verdicts: Mapping[UUID, Verdict], now: datetime
+) -> dict[UUID, InboxAnswer]:
     answers: dict[UUID, InboxAnswer] = {}
     groups: dict[tuple[str, str, str, str], list[UUID]] = {}
     for message in messages:
         verdict = verdicts[message.pk]
         error: TreasuryError | None = None
+        state: str
         if isinstance(verdict, Applied):
             state, code, field, reason = InboxState.APPLIED, "", "", verdict.note
         elif isinstance(verdict, Parked):
@@ -467,7 +519,14 @@ def _record(messages: Sequence[InboxMessage], verdicts: Mapping[UUID, Verdict], 
         groups.setdefault((state, code, field[:80], reason[:300]), []).append(message.pk)
         outcome = str(state)
         body = EnvelopeBody(
-            message.adm_div_code, message.fiscal_year, message.voucher_type, message.voucher_no, message.flag, "", "", b""
+            message.adm_div_code,
+            message.fiscal_year,
+            message.voucher_type,
+            message.voucher_no,
+            message.flag,
+            "",
+            "",
+            b"",
         )
         answers[message.pk] = _answer(body, message.digest, outcome, message.pk, error)
     for (state, code, field, reason), ids in groups.items():
@@ -483,10 +542,14 @@ def _record(messages: Sequence[InboxMessage], verdicts: Mapping[UUID, Verdict], 
 
 
 def unanswered_by_partner(voucher_ids: Sequence[UUID]) -> list[tuple[ExchangePartner, list[Voucher]]]:
-    """Return vouchers that still have no receipt, by the partner that owes it, at most 100 each."""
+    """Return vouchers that still have no receipt with the partner that owes it, in lists of at most 100."""
     rows = Voucher.objects.filter(pk__in=voucher_ids, state__in=[VoucherState.SEALED, VoucherState.SIGNED_FOR])
     by_partner: dict[str, list[Voucher]] = {}
     for voucher in rows.order_by("pk"):
         by_partner.setdefault(voucher.receiver, []).append(voucher)
     partners = ExchangePartner.objects.in_bulk(list(by_partner))
-    return [(partners[key], vouchers[:100]) for key, vouchers in by_partner.items()]
+    return [
+        (partners[key], vouchers[start : start + 100])
+        for key, vouchers in by_partner.items()
+        for start in range(0, len(vouchers), 100)
+    ]

@@ -31,7 +31,7 @@ class Page:
 
 @dataclass(frozen=True)
 class DocumentStatus:
-    """Where one document stands. `flag` 0 is a document, 1 a receipt of the partner's; `status` the library's number."""
+    """Where one document stands. `flag` 1 is a receipt of the partner's; `status` is the library's number."""
 
     flag: int
     status: int

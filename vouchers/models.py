@@ -74,7 +74,9 @@ class Voucher(RegionYearModel):
             models.UniqueConstraint(fields=["digest"], name="one_text_is_one_voucher"),
             models.CheckConstraint(
                 name="voucher_sealed_by_another",
-                condition=Q(made_by_id__isnull=True) | Q(sealed_by_id__isnull=True) | ~Q(made_by_id=models.F("sealed_by_id")),
+                condition=Q(made_by_id__isnull=True)
+                | Q(sealed_by_id__isnull=True)
+                | ~Q(made_by_id=models.F("sealed_by_id")),
             ),
             models.CheckConstraint(
                 name="voucher_signed_when_sealed",
@@ -91,7 +93,15 @@ class Voucher(RegionYearModel):
             pgtrigger.ReadOnly(
                 name="voucher_frozen",
                 fields=[
-                    *("adm_div_code", "fiscal_year", "voucher_type", "voucher_no", "voucher_date", "sender", "receiver"),
+                    *(
+                        "adm_div_code",
+                        "fiscal_year",
+                        "voucher_type",
+                        "voucher_no",
+                        "voucher_date",
+                        "sender",
+                        "receiver",
+                    ),
                     *("amount", "document_type", "document_id", "text", "digest", "made_by_id"),
                 ],
             ),
@@ -201,7 +211,16 @@ class InboxMessage(RegionYearModel):
             pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
             pgtrigger.ReadOnly(
                 name="inbox_frozen",
-                fields=["adm_div_code", "fiscal_year", "voucher_type", "voucher_no", "flag", "sender", "text", "digest"],
+                fields=[
+                    "adm_div_code",
+                    "fiscal_year",
+                    "voucher_type",
+                    "voucher_no",
+                    "flag",
+                    "sender",
+                    "text",
+                    "digest",
+                ],
             ),
         ]
 

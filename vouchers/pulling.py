@@ -1,11 +1,14 @@
 """What a partner that reads its vouchers says of them: signed for, refused, or returned. Safe to say twice."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 
 from core.batch import copy_rows
 from core.errors import Conflict, NotFound, TreasuryError
@@ -67,13 +70,13 @@ def answer_pulled(
         if len(items) == 1:
             return [ItemResult(items[0], "refused", refusal)]
         log.warning("a batch of answers was refused; one by one", extra={"partner": partner.pk, "code": refusal.code})
-        return [result for item in items for result in answer_pulled(partner=partner, items=[item], action=action, now=now)]
+        return [
+            result for item in items for result in answer_pulled(partner=partner, items=[item], action=action, now=now)
+        ]
 
 
 @transaction.atomic(durable=True)
-def _answer(
-    partner: ExchangePartner, items: Sequence[AnsweredItem], action: str, now: datetime
-) -> list[ItemResult]:
+def _answer(partner: ExchangePartner, items: Sequence[AnsweredItem], action: str, now: datetime) -> list[ItemResult]:
     vouchers = _locked(partner, items)
     deliveries = _locked_deliveries(vouchers.values())
     results: list[ItemResult] = []
@@ -96,20 +99,20 @@ def _answer(
             results.append(ItemResult(item, "duplicate"))
         else:
             conflict = Conflict(
-                f"凭证当前为「{VoucherState(voucher.state).label}」，不能再作此答复。", field="voucher_no", state=voucher.state
+                f"凭证当前为「{VoucherState(voucher.state).label}」，不能再作此答复。",
+                field="voucher_no",
+                state=voucher.state,
             )
             results.append(ItemResult(item, "refused", conflict))
     for reason, answered in fresh.items():
         record_answer(answered, action, by=partner_actor(partner), reason=reason, now=now)
-        _finish([deliveries[v.pk] for v in answered], action, reason, now)
-    overtaken = [deliveries[v.pk] for v in heard if deliveries[v.pk].state in WAITING]  # its receipt came first
-    _finish(overtaken, action, "", now)
+        _finish(answered, deliveries, action, reason, now)
+    overtaken = [v for v in heard if deliveries[v.pk].state in WAITING]  # its receipt came before its word
+    _finish(overtaken, deliveries, action, "", now)
     return results
 
 
-def _locked(
-    partner: ExchangePartner, items: Sequence[AnsweredItem]
-) -> dict[tuple[str, int, str, str], Voucher]:
+def _locked(partner: ExchangePartner, items: Sequence[AnsweredItem]) -> dict[tuple[str, int, str, str], Voucher]:
     """Lock the vouchers of these identities that were sent to the partner."""
     candidates = Voucher.objects.filter(
         delivery__partner=partner,
@@ -123,31 +126,36 @@ def _locked(
     return {(v.adm_div_code, v.fiscal_year, v.voucher_type, v.voucher_no): v for v in lock_vouchers(ids)}
 
 
-def _locked_deliveries(vouchers: Iterable[Voucher]) -> dict[object, Delivery]:
+def _locked_deliveries(vouchers: Iterable[Voucher]) -> dict[UUID, Delivery]:
     rows = Delivery.objects.select_for_update().filter(voucher__in=[voucher.pk for voucher in vouchers])
     return {row.voucher_id: row for row in rows.order_by("pk")}
 
 
-def _finish(rows: Sequence[Delivery], action: str, reason: str, now: datetime) -> None:
+def _finish(
+    vouchers: Sequence[Voucher], deliveries: Mapping[UUID, Delivery], action: str, reason: str, now: datetime
+) -> None:
     """Close outbox rows; a worker that is sending one right now finds its lease gone and records nothing."""
-    if not rows:
+    if not vouchers:
         return
     state = DeliveryState.DELIVERED if action == "sign_for" else DeliveryState.REFUSED
-    Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(
-        state=state, delivered_at=now, lease_id=None, lease_until=None, last_error=reason[:200]
+    Delivery.objects.filter(voucher__in=[voucher.pk for voucher in vouchers]).update(
+        state=state,
+        delivered_at=Coalesce("delivered_at", Value(now)),
+        lease_id=None,
+        lease_until=None,
+        last_error=reason[:200],
     )
-    digests = dict(Voucher.objects.filter(delivery__in=[row.pk for row in rows]).values_list("pk", "digest"))
     copy_rows(
         [
             DeliveryAttempt(
-                delivery=row,
-                number=row.attempts,
+                delivery=deliveries[voucher.pk],
+                number=deliveries[voucher.pk].attempts,
                 step=DeliveryAttempt.Step.ANSWERED,
                 outcome=state,
                 detail=reason[:300] or "对方领取后答复",
-                digest=digests[row.voucher_id],
+                digest=voucher.digest,
                 at=now,
             )
-            for row in rows
+            for voucher in vouchers
         ]
     )

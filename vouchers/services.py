@@ -150,7 +150,9 @@ def _signed(vouchers: Sequence[Voucher], by: Actor, now: datetime) -> Sequence[V
     for organisation, mine in by_sender.items():
         texts = [bytes(voucher.text) for voucher in mine]
         uses = []
-        for voucher, text, signed in zip(mine, texts, sign_texts(organisation_code=organisation, texts=texts), strict=True):
+        for voucher, text, signed in zip(
+            mine, texts, sign_texts(organisation_code=organisation, texts=texts), strict=True
+        ):
             voucher.position = voucher_type(voucher.voucher_type).document_positions.signature
             voucher.signature, voucher.signature_serial = signed.signature_b64, signed.serial_hex
             voucher.sealed_by_id, voucher.sealed_at = by.person_id, now
@@ -196,11 +198,7 @@ def record_answer(vouchers: Sequence[Voucher], action: str, *, by: Actor, reason
     A voucher that already has its receipt is past this and stays as it is: answers may overtake each other.
     """
     for kind in dict.fromkeys(voucher.voucher_type for voucher in vouchers):
-        open_ones = [
-            v
-            for v in vouchers
-            if v.voucher_type == kind and action in VOUCHER_FLOW.actions_from(v.state)
-        ]
+        open_ones = [v for v in vouchers if v.voucher_type == kind and action in VOUCHER_FLOW.actions_from(v.state)]
         move(VOUCHER_FLOW, open_ones, action, by=by, at=now, reason=reason[:300])
         handler = answer_handler_for(kind)
         if handler is not None and open_ones:
@@ -216,5 +214,3 @@ def record_receipts(vouchers: Sequence[Voucher], *, by: Actor, now: datetime) ->
 def lock_vouchers(ids: Sequence[UUID]) -> list[Voucher]:
     """Lock vouchers in key order."""
     return list(Voucher.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
-
-

@@ -1,40 +1,50 @@
 """Celery carries batches of the outbox and inbox; PostgreSQL knows what is due. Task arguments are ids only."""
 
 import logging
+import time
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
+from core.errors import TreasuryError
 from vouchers import delivery, inbox
+from vouchers.models import ExchangePartner
 from vouchers.services import on_wake
 from vouchers.states import DeliveryState
 from vouchers.transport import ExchangeUnknown, NotSent, post_vouchers, query_vouchers
 
 log = logging.getLogger(__name__)
+LONGEST_TURN = 30.0  # seconds one partner's sender holds a worker
 
 
 @shared_task(name="vouchers.relay")
 def relay(**_later_arguments: object) -> None:
     """Find partners with something due and wake their senders; runs every second, whatever happened to the broker."""
-    for organisation in delivery.due_partners(now=timezone.now()):
+    for organisation in delivery.due_partners(now=timezone.now(), states=[DeliveryState.QUEUED]):
         send_to(organisation)
 
 
 @shared_task(name="vouchers.send")
 def send(organisation: str, **_later_arguments: object) -> None:
     """Send to one partner until nothing is due. Two at once share the rows by SKIP LOCKED."""
-    for _ in range(20):
-        if not send_batch(organisation):
-            return
+    until = time.monotonic() + LONGEST_TURN  # then others have their turn; the relay rings again
+    while send_batch(organisation) and time.monotonic() < until:
+        pass
 
 
 @shared_task(name="vouchers.resolve_unknown")
 def resolve_unknown(**_later_arguments: object) -> None:
-    """Ask every push partner about its UNKNOWN vouchers."""
-    for organisation in delivery.due_partners(now=timezone.now()):
-        ask_batch(organisation)
+    """Wake somebody to ask each push partner about its UNKNOWN vouchers: one that is slow must not delay the others."""
+    for organisation in delivery.due_partners(now=timezone.now(), states=[DeliveryState.UNKNOWN]):
+        _ring(ask, organisation)
+
+
+@shared_task(name="vouchers.ask")
+def ask(organisation: str, **_later_arguments: object) -> None:
+    """Ask one partner about a batch of UNKNOWN vouchers."""
+    ask_batch(organisation)
 
 
 @shared_task(name="vouchers.sweep_inbox")
@@ -74,28 +84,47 @@ def ask_batch(organisation: str) -> int:
         delivery.record_unknown(claimed, str(error), now=timezone.now())
         return 0
     for receipt in delivery.record_queried(claimed, answers, now=timezone.now()):
-        inbox.receive(raw=receipt, sender=claimed.partner, now=timezone.now())
+        _take_in(receipt, claimed.partner)
     return len(claimed.deliveries)
 
 
 def pull_receipts(voucher_ids: list[UUID]) -> int:
-    """Ask the banks for the receipts of these vouchers and take them in; returns how many receipts came."""
+    """Ask the banks for the receipts of these vouchers and take them in; returns how many receipts came.
+
+    A bank that cannot be asked, or whose answer is not to be trusted, is left out: its receipts stay missing.
+    """
     found = 0
     for partner, vouchers in inbox.unanswered_by_partner(voucher_ids):
-        for answer in query_vouchers(partner, vouchers, timezone.now()):
-            if answer is not None and answer.receipt is not None:
-                inbox.receive(raw=answer.receipt, sender=partner, now=timezone.now())
-                found += 1
+        try:
+            answers = query_vouchers(partner, vouchers, timezone.now())
+        except (NotSent, ExchangeUnknown) as error:
+            log.warning("receipts not pulled", extra={"partner": partner.pk, "error": str(error)})
+            continue
+        found += sum(_take_in(answer.receipt, partner) for answer in answers if answer is not None and answer.receipt)
     return found
 
 
-def send_to(organisation: str) -> None:
-    """Ring for a partner's sender. A dead broker is no reason to fail: the relay finds the rows."""
+def _take_in(receipt: bytes, partner: ExchangePartner) -> bool:
+    """Give a receipt that came along with an answer to the inbox, which keeps what it cannot read."""
     try:
-        send.delay(organisation)
-    except OperationalError:
-        log.warning("broker not reachable; the relay will send", extra={"partner": organisation})
+        inbox.receive(raw=receipt, sender=partner, now=timezone.now())
+    except TreasuryError as error:
+        log.warning("a receipt that came along cannot be read", extra={"partner": partner.pk, "code": error.code})
+        return False
+    return True
+
+
+def send_to(organisation: str) -> None:
+    """Ring for a partner's sender."""
+    _ring(send, organisation)
+
+
+def _ring(task: Any, organisation: str) -> None:
+    """Put a task on the broker. A dead, full or read-only broker is no reason to fail: the next tick finds the rows."""
+    try:
+        task.delay(organisation)
+    except Exception:
+        log.warning("broker did not take the task", exc_info=True, extra={"partner": organisation})
 
 
 on_wake(send_to)
-

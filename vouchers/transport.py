@@ -2,12 +2,14 @@
 
 Three outcomes: an authenticated answer; NotSent, when nothing can have left this machine; and ExchangeUnknown for
 everything else — a time-out, a reset, a 5xx, garbage, a bad signature: the partner may or may not have acted.
+Nothing a partner answers raises anything but these two.
 """
 
 import base64
 import json
 import secrets
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +20,7 @@ import httpx2 as httpx
 from django.conf import settings
 
 from parties.models import Region
-from seals.errors import MessageSignatureError
+from seals.errors import SealError
 from seals.httpsig import sign_request, verify_response
 from seals.keystore import private_key_for
 from seals.message_keys import message_key
@@ -28,6 +30,8 @@ from vouchers.messages import EnvelopeBody, SignatureMark
 from vouchers.models import ExchangePartner, Voucher
 
 _local = threading.local()
+LONGEST_EXCHANGE = 30.0  # seconds until the last byte of the answer; shorter than an outbox lease
+LONGEST_ANSWER = 64 * 1024 * 1024  # bytes: a hundred receipts in base64 within JSON
 
 
 class NotSent(Exception):
@@ -93,36 +97,76 @@ def query_vouchers(partner: ExchangePartner, vouchers: Sequence[Voucher], now: d
 
 
 def _matched(vouchers: Sequence[Voucher], results: list[dict[str, Any]]) -> list[PartnerAnswer | None]:
-    """Pair answers with vouchers by full identity; an answer for something else is nobody's answer."""
-    by_identity = {}
+    """Pair answers with vouchers by full identity; an answer for something else is nobody's answer.
+
+    Neither is one about a receipt of this number (`flag` 1), nor one of two that contradict each other.
+    """
+    by_identity: dict[tuple[str, ...], PartnerAnswer | None] = {}
     for result in results:
+        if result.get("flag", 0) != 0:
+            continue
         key = tuple(str(result.get(name)) for name in ("adm_div_code", "fiscal_year", "voucher_type", "voucher_no"))
-        by_identity[key] = result
-    answers: list[PartnerAnswer | None] = []
-    for voucher in vouchers:
-        found = by_identity.get(tuple(str(value) for value in identity_of(voucher).values()))
-        answers.append(None if found is None else _answer(found))
-    return answers
+        answer = _answer(result)
+        by_identity[key] = answer if by_identity.get(key, answer) == answer else None
+    return [by_identity.get(tuple(str(value) for value in identity_of(voucher).values())) for voucher in vouchers]
 
 
 def _answer(result: dict[str, Any]) -> PartnerAnswer:
-    receipt = result.get("receipt")
-    status = result.get("status")
+    digest, status = result.get("digest"), result.get("status")
     return PartnerAnswer(
         outcome=str(result.get("outcome", "")),
-        digest=result.get("digest"),
-        reason=" ".join(str(result.get(name) or "") for name in ("code", "reason")).strip()[:200],
-        status=status if isinstance(status, int) else None,
-        receipt=base64.b64decode(receipt, validate=True) if receipt else None,
+        digest=digest if isinstance(digest, str) else None,
+        reason=_printable(" ".join(str(result.get(name) or "") for name in ("code", "reason")).strip())[:200],
+        status=status if type(status) is int else None,  # true is no status
+        receipt=_decoded(result.get("receipt")),
     )
 
 
+def _printable(text: str) -> str:
+    """Replace what the database cannot hold (NUL, lone surrogates) or a reader cannot see."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _decoded(receipt: Any) -> bytes | None:
+    """Return the bytes of a receipt that came along; one that is not base64 is as good as none."""
+    try:
+        return base64.b64decode(receipt, validate=True) if receipt else None
+    except (ValueError, TypeError):
+        return None
+
+
 def _call(partner: ExchangePartner, path: str, body: bytes, content_type: str, now: datetime) -> list[dict[str, Any]]:
-    region = Region.objects.get(adm_div_code=partner.adm_div_code)
-    suite_id, private_key, certificate = private_key_for(region.finance_organisation)
     nonce = secrets.token_urlsafe(18)
     url = partner.endpoint_url.rstrip("/") + path
-    headers = sign_request(
+    try:
+        headers = _signed_headers(partner, url, body, content_type, nonce, now)
+    except (SealError, Region.DoesNotExist, ValueError) as error:
+        raise NotSent(f"cannot sign: {error}"[:200]) from error
+    try:
+        status, content, answered = _post(url, body, headers)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise NotSent(f"{type(error).__name__}: {error}"[:200]) from error
+    except httpx.HTTPError as error:
+        raise ExchangeUnknown(f"{type(error).__name__}: {error}"[:200]) from error
+    if status != 200:
+        raise ExchangeUnknown(f"HTTP {status}")
+    try:
+        suite, public_key, key_id = message_key(partner.organisation, answered, at=now)
+        verify_response(200, content, answered, nonce, public_key=public_key, suite=suite, now=now, key_id=key_id)
+        results = json.loads(content)["results"]
+    except (SealError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ExchangeUnknown(f"answer not accepted: {error}"[:200]) from error
+    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
+        raise ExchangeUnknown("answer not accepted: results is no list of objects")
+    return results
+
+
+def _signed_headers(
+    partner: ExchangePartner, url: str, body: bytes, content_type: str, nonce: str, now: datetime
+) -> dict[str, str]:
+    region = Region.objects.get(adm_div_code=partner.adm_div_code)
+    suite_id, private_key, certificate = private_key_for(region.finance_organisation)
+    return sign_request(
         "POST",
         urlsplit(url).path,
         "",
@@ -134,25 +178,21 @@ def _call(partner: ExchangePartner, path: str, body: bytes, content_type: str, n
         created=now,
         nonce=nonce,
     )
-    try:
-        response = _client().post(url, content=body, headers=headers)
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise NotSent(f"{type(error).__name__}: {error}"[:200]) from error
-    except httpx.HTTPError as error:
-        raise ExchangeUnknown(f"{type(error).__name__}: {error}"[:200]) from error
-    if response.status_code != 200:
-        raise ExchangeUnknown(f"HTTP {response.status_code}")
-    try:
-        headers = dict(response.headers)
-        suite, public_key, key_id = message_key(partner.organisation, headers, at=now)
-        verify_response(
-            200, response.content, headers, nonce, public_key=public_key, suite=suite, now=now, key_id=key_id
-        )
-        results = json.loads(response.content)["results"]
-        assert isinstance(results, list) and all(isinstance(result, dict) for result in results)
-    except (MessageSignatureError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise ExchangeUnknown(f"answer not accepted: {error}"[:200]) from error
-    return results
+
+
+def _post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+    """Return status, body and headers of the answer; a partner that dribbles or floods is cut off.
+
+    :raises httpx.HTTPError, httpx.InvalidURL: no answer, or none that ended within bounds.
+    """
+    until = time.monotonic() + LONGEST_EXCHANGE
+    content = bytearray()
+    with _client().stream("POST", url, content=body, headers=headers) as response:
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) > LONGEST_ANSWER or time.monotonic() > until:
+                raise httpx.ReadTimeout("the answer is too long or takes too long")
+        return response.status_code, bytes(content), dict(response.headers)
 
 
 def _client() -> httpx.Client:

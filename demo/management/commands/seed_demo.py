@@ -9,7 +9,11 @@ from django.utils import timezone
 
 from demo import world
 
-FOLDER_OF = {world.BANK_A: "GUOKU_SIM_BANK_A_PKI", world.BANK_B: "GUOKU_SIM_BANK_B_PKI", world.PBOC: "GUOKU_SIM_PBOC_PKI"}
+FOLDER_OF = {
+    world.BANK_A: "GUOKU_SIM_BANK_A_PKI",
+    world.BANK_B: "GUOKU_SIM_BANK_B_PKI",
+    world.PBOC: "GUOKU_SIM_PBOC_PKI",
+}
 URL_OF = {world.BANK_A: "GUOKU_SIM_BANK_A_URL", world.BANK_B: "GUOKU_SIM_BANK_B_URL", world.PBOC: "GUOKU_SIM_PBOC_URL"}
 
 
@@ -23,7 +27,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         issuing = Path(settings.GUOKU_STATE_DIR) / "demo-ca"
-        world.make_keys(issuing, suites={} if os.environ.get("GUOKU_DEMO_SUITES") != "mixed" else {world.BANK_B: "ecdsa-p256-sha256"})
+        world.make_keys(
+            issuing,
+            suites={} if os.environ.get("GUOKU_DEMO_SUITES") != "mixed" else {world.BANK_B: "ecdsa-p256-sha256"},
+        )
         world.register_keys(issuing)
         self._hand_out(issuing)
         endpoints = {organisation: os.environ.get(name, "") for organisation, name in URL_OF.items()}
