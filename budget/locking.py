@@ -18,3 +18,8 @@ def context_for(actor: Actor, now: datetime) -> Context:
         actor_name=actor.name,
         at=now,
     )
+
+
+def action_keys(action_key: str, count: int) -> list[str]:
+    """Return one key for each document an action makes; none if the caller gave no key."""
+    return [f"{action_key}#{number}" for number in range(count)] if action_key else []

@@ -187,11 +187,13 @@ class SpendingPlan(RegionYearModel):
     created_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
     notice = models.ForeignKey("QuotaNotice", models.PROTECT, null=True, related_name="plans")
+    action_key = models.CharField("操作号", max_length=120, null=True)
 
     class Meta:
         verbose_name = verbose_name_plural = "用款计划"
         constraints = [
             models.UniqueConstraint(fields=["adm_div_code", "fiscal_year", "plan_no"], name="plan_no_once"),
+            models.UniqueConstraint(fields=["adm_div_code", "action_key"], name="plan_action_once"),
             models.CheckConstraint(name="plan_positive", condition=Q(amount__gt=0)),
             models.CheckConstraint(name="plan_month", condition=Q(month__gte=1, month__lte=12)),
         ]

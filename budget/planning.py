@@ -12,7 +12,7 @@ from django.db.models import F
 
 from budget.entries import Context, Posting, lock_balances, post
 from budget.errors import PlanExceedsIndicator
-from budget.locking import context_for
+from budget.locking import action_keys, context_for
 from budget.models import BudgetIndicator, PaymentMode, Quota, SpendingPlan
 from budget.states import PLAN_FLOW
 from core.actors import Actor
@@ -41,8 +41,8 @@ class PlanInput:
 
 
 @transaction.atomic(durable=True)
-def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime) -> list[SpendingPlan]:
-    """Store plans as drafts: all or none.
+def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime, action_key: str = "") -> list[SpendingPlan]:
+    """Store plans as drafts: all or none. The same `action_key` returns the plans it made the first time.
 
     :raises RoleRequired, NotFound, PlanInvalid, AmountInvalid: naming the field.
     """
@@ -50,6 +50,10 @@ def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime) -> l
         raise RoleRequired("该操作需要岗位：单位经办。", field="role")
     assert clerk.person_id is not None, "a clerk is a person"
     context = context_for(clerk, now)
+    keys = action_keys(action_key, len(inputs))
+    made = {p.action_key: p for p in SpendingPlan.objects.filter(adm_div_code=clerk.adm_div_code, action_key__in=keys)}
+    if made:
+        return [made[key] for key in keys]
     rows = BudgetIndicator.objects.select_related("unit").filter(
         pk__in={given.indicator_id for given in inputs},
         adm_div_code=clerk.adm_div_code,
@@ -80,8 +84,9 @@ def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime) -> l
             amount=given.amount,
             created_by_id=clerk.person_id,
             created_at=now,
+            action_key=keys[position] if keys else None,
         )
-        for given, number in zip(inputs, numbers, strict=True)
+        for position, (given, number) in enumerate(zip(inputs, numbers, strict=True))
     ]
     copy_rows(plans)
     return plans

@@ -8,13 +8,14 @@ from typing import TypeVar
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from django.db.models import Sum
 
-from budget.models import BudgetIndicator, ClearingLimit, Quota
+from budget.models import BudgetIndicator, ClearingLimit, Quota, SpendingPlan
 from core.money import ZERO
 from demo.clients import PATIENCE_SECONDS
 from demo.world import REGION
 from monitoring.selectors import statistics
 from payments.models import LimitNotice, PaymentRequest, Refund
-from reconciliation.models import Sheet
+from reconciliation.models import Discrepancy, Sheet
+from reconciliation.states import DiscrepancyState
 from vouchers.models import Delivery, InboxMessage, Voucher
 
 T = TypeVar("T")
@@ -95,6 +96,15 @@ def refunded() -> Decimal:
 def limit_notices(request_id: str) -> list[Decimal]:
     rows = LimitNotice.objects.filter(request_id=request_id).order_by("pk")
     return read(lambda: list(rows.values_list("amount", flat=True)))
+
+
+def notice_of(plan_id: str) -> str:
+    return str(read(lambda: SpendingPlan.objects.get(pk=plan_id)).notice_id)
+
+
+def open_differences() -> list[str]:
+    rows = Discrepancy.objects.filter(adm_div_code=REGION, state=DiscrepancyState.OPEN)
+    return [str(pk) for pk in read(lambda: list(rows.values_list("pk", flat=True)))]
 
 
 def outbox_is_empty() -> bool:

@@ -8,6 +8,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from html.parser import HTMLParser
 from typing import Any, TypeVar
 from urllib.parse import urljoin
 
@@ -16,6 +17,9 @@ import httpx2 as httpx
 PATIENCE_SECONDS = 90.0
 T = TypeVar("T")
 Fields = Mapping[str, str | Sequence[str]]
+_PER_POST = {"csrfmiddlewaretoken", "action_id"}
+# what a repeated post may hear when its first answer was lost: it has been done
+_DONE_BEFORE = {"transition_not_allowed", "acted_before", "role_required", "conflict"}
 _CSRF = re.compile(r'name="csrfmiddlewaretoken" value="([A-Za-z0-9]+)"')
 
 
@@ -54,6 +58,44 @@ def _answered(response: httpx.Response) -> httpx.Response:
     return response
 
 
+class _Forms(HTMLParser):
+    """The forms of a page as a browser would send them untouched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[tuple[str, dict[str, str]]] = []
+        self._select: str | None = None
+        self._text_area: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        name = values.get("name", "")
+        if tag == "form":
+            self.forms.append((values.get("action", ""), {}))
+        elif not self.forms:
+            return
+        elif tag == "input" and name and values.get("type") not in ("submit", "checkbox", "radio", "file"):
+            self.forms[-1][1][name] = values.get("value", "")
+        elif tag == "select" and name:
+            self._select = name
+            self.forms[-1][1].setdefault(name, "")
+        elif tag == "option" and self._select and "selected" in values:
+            self.forms[-1][1][self._select] = values.get("value", "")
+        elif tag == "textarea" and name:
+            self._text_area = name
+            self.forms[-1][1][name] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "select":
+            self._select = None
+        elif tag == "textarea":
+            self._text_area = None
+
+    def handle_data(self, data: str) -> None:
+        if self._text_area and self.forms:
+            self.forms[-1][1][self._text_area] += data
+
+
 class Officer:
     """One log-in at a browser: cookies, CSRF token, forms. JSON is asked for instead of a page to look at."""
 
@@ -74,12 +116,29 @@ class Officer:
         :raises RefusedByServer: if anything was refused.
         """
         form = {**(fields or {}), "action_id": str(uuid.uuid4())}
-        response = patiently(lambda: self._send(path, form))
+        tries = 0
+
+        def send() -> httpx.Response:
+            nonlocal tries
+            tries += 1
+            return self._send(path, form)
+
+        response = patiently(send)
         answer = response.json()
         if response.status_code >= 400 or answer.get("refused"):
-            raise RefusedByServer(response.status_code, answer)
+            refusal = RefusedByServer(response.status_code, answer)
+            if tries > 1 and set(refusal.codes) <= _DONE_BEFORE:
+                return []  # the first try was carried out and its answer lost; what follows would show if not
+            raise refusal
         accepted: list[dict[str, Any]] = answer["accepted"]
         return accepted
+
+    def form(self, path: str, *, named: str) -> tuple[str, dict[str, str]]:
+        """Open a page and read the form that has a field of this name: where it posts to, and what is filled in."""
+        page = _Forms()
+        page.feed(self.get(path).text)
+        address, fields = next(form for form in page.forms if named in form[1])
+        return address or path, {name: value for name, value in fields.items() if name not in _PER_POST}
 
     def get(self, path: str) -> httpx.Response:
         return patiently(lambda: _answered(self._http.get(urljoin(self._base_url, path))))

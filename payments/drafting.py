@@ -16,7 +16,7 @@ from core.numbering import take_numbers
 from core.transitions import check_move, move
 from parties.models import BudgetUnit
 from payments.errors import FieldInvalid, ReissueRefused
-from payments.locking import context_for, lock_requests, require_role
+from payments.locking import action_keys, context_for, lock_requests, lock_requests_of_action, require_role
 from payments.models import Attachment, BusinessType, PaymentDetail, PaymentRequest, Settlement
 from payments.rules import DetailFacts, RequestFacts, findings
 from payments.states import REQUEST_FLOW, DetailState, RequestState
@@ -50,8 +50,13 @@ class RequestInput:
 
 
 @transaction.atomic(durable=True)
-def save_drafts(*, inputs: Sequence[RequestInput], clerk: Actor, now: datetime) -> list[PaymentRequest]:
+def save_drafts(
+    *, inputs: Sequence[RequestInput], clerk: Actor, now: datetime, action_key: str = ""
+) -> list[PaymentRequest]:
     """Store new requests as drafts: all of them or none. Nothing is reserved yet.
+
+    A caller that may have to ask again after a lost answer gives an `action_key`; the same key then returns the
+    requests it made the first time, whatever became of them since.
 
     :raises ValidationFailed: with every finding of the first request that has any.
     :raises NotFound: if an indicator is not of the clerk's own units or has no quota row.
@@ -59,6 +64,10 @@ def save_drafts(*, inputs: Sequence[RequestInput], clerk: Actor, now: datetime) 
     """
     require_role(clerk, "unit_clerk")
     context = context_for(clerk, now)
+    keys = action_keys(action_key, len(inputs))
+    made = {r.action_key: r for r in lock_requests_of_action(keys, clerk)}
+    if made:
+        return [made[key] for key in keys]
     quotas = _quotas(inputs, clerk)
     for given in inputs:
         _check(given, quotas[given.indicator_id])
@@ -70,6 +79,7 @@ def save_drafts(*, inputs: Sequence[RequestInput], clerk: Actor, now: datetime) 
     for given, number in zip(inputs, numbers, strict=True):
         request = _request(given, quotas[given.indicator_id], number, clerk, now)
         request.reissue_of = _reissued_request(given, originals)
+        request.action_key = keys[len(requests)] if keys else None
         requests.append(request)
         details += _details(request, given)
     copy_rows(requests)
@@ -95,7 +105,7 @@ def revise_draft(*, request_id: UUID, given: RequestInput, clerk: Actor, now: da
     if request.state == RequestState.BLOCKED:
         request.revision += 1
     replacement = _request(given, quota, request.request_no, clerk, now)
-    kept = ("revision", "created_at", "state")
+    kept = ("revision", "created_at", "state", "action_key")
     for field in PaymentRequest._meta.concrete_fields:
         if field.attname not in ("id", *kept):
             setattr(request, field.attname, getattr(replacement, field.attname))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from budget.locking import context_for
+from budget.locking import action_keys, context_for
 from core.actors import Actor
 from core.errors import RoleRequired
 from core.outcomes import CHUNK
@@ -36,10 +36,18 @@ def lock_requests_of_vouchers(voucher_ids: Iterable[UUID]) -> list[PaymentReques
     )
 
 
+def lock_requests_of_action(keys: Sequence[str], actor: Actor) -> list[PaymentRequest]:
+    """Lock the requests an earlier call with these action keys has made."""
+    if not keys:
+        return []
+    rows = PaymentRequest.objects.select_for_update(of=("self",), no_key=True).select_related("unit", "indicator")
+    return list(rows.filter(adm_div_code=actor.adm_div_code, action_key__in=keys).order_by("pk"))
+
+
 def require_role(actor: Actor, *roles: str) -> None:
     """:raises RoleRequired: if the actor holds none of these posts."""
     if actor.roles.isdisjoint(roles):
         raise RoleRequired(f"该操作需要岗位：{'、'.join(roles)}。", field="role", by=actor.name)
 
 
-__all__ = ["context_for", "lock_requests", "lock_requests_of_vouchers", "require_role"]
+__all__ = ["action_keys", "context_for", "lock_requests", "lock_requests_of_vouchers", "require_role"]

@@ -73,11 +73,13 @@ class PaymentRequest(RegionYearModel):
     voucher_type = models.CharField("凭证类型", max_length=4, blank=True)
     voucher_no = models.CharField("凭证号", max_length=20, blank=True)
     imported = models.BooleanField("期初导入", default=False)
+    action_key = models.CharField("操作号", max_length=120, null=True)
 
     class Meta:
         verbose_name = verbose_name_plural = "支付申请"
         constraints = [
             models.UniqueConstraint(fields=["adm_div_code", "fiscal_year", "request_no"], name="request_no_once"),
+            models.UniqueConstraint(fields=["adm_div_code", "action_key"], name="request_action_once"),
             models.CheckConstraint(name="request_amount_positive", condition=Q(amount__gt=0)),
             models.CheckConstraint(
                 name="request_amounts_within",
@@ -96,10 +98,11 @@ class PaymentRequest(RegionYearModel):
         triggers = [
             REQUEST_FLOW.trigger("request_moves"),
             pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
-            pgtrigger.ReadOnly(
+            # Protect, not ReadOnly: the latter forgets its condition when it is given fields.
+            pgtrigger.Protect(
                 name="request_content_frozen",
-                fields=list(_CONTENT),
-                condition=~pgtrigger.Q(old__state__in=["draft", "returned", "blocked"]),
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange(*_CONTENT) & ~pgtrigger.Q(old__state__in=["draft", "returned", "blocked"]),
             ),
         ]
 

@@ -93,7 +93,7 @@ class ServiceUnavailable(RequestRefused):
 def problem_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     """Return the problem document for any exception of an API view (REST_FRAMEWORK["EXCEPTION_HANDLER"])."""
     request = context["request"]
-    headers = {}
+    headers = {"Cache-Control": "no-store"}
     if isinstance(exc, OperationalError | InterfaceError):
         log.error("database not available", exc_info=exc)
         exc = ServiceUnavailable()

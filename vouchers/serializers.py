@@ -49,10 +49,10 @@ class ReasonField(serializers.CharField):
 class Identity(serializers.Serializer):
     """What names a voucher for ever."""
 
-    adm_div_code = serializers.RegexField(r"\A[0-9]{6}(?:[0-9]{3})?\Z", help_text="行政区划")
+    adm_div_code = serializers.RegexField(r"\A[0-9]{6}(?:[0-9]{3})?\Z", trim_whitespace=False, help_text="行政区划")
     fiscal_year = YearField(help_text="会计年度")
-    voucher_type = serializers.RegexField(r"\A[0-9]{4}\Z", help_text="凭证类型")
-    voucher_no = serializers.RegexField(r"\A[0-9A-Za-z_-]{1,42}\Z", help_text="凭证号")
+    voucher_type = serializers.RegexField(r"\A[0-9]{4}\Z", trim_whitespace=False, help_text="凭证类型")
+    voucher_no = serializers.RegexField(r"\A[0-9A-Za-z_-]{1,42}\Z", trim_whitespace=False, help_text="凭证号")
 
 
 class ReasonedIdentity(Identity):

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +10,9 @@ from celery import shared_task
 from django.utils import timezone
 
 from core.errors import TreasuryError
+from seals.httpsig import MAX_SKEW_SECONDS
 from vouchers import delivery, inbox
-from vouchers.models import ExchangePartner
+from vouchers.models import ExchangePartner, RequestNonce
 from vouchers.services import on_wake
 from vouchers.states import DeliveryState
 from vouchers.transport import ExchangeUnknown, NotSent, post_vouchers, query_vouchers
@@ -51,6 +53,12 @@ def ask(organisation: str, **_later_arguments: object) -> None:
 def sweep_inbox(**_later_arguments: object) -> None:
     """Apply what was stored and not yet acted on, and try again what waits for something else."""
     inbox.apply_waiting(now=timezone.now())
+
+
+@shared_task(name="vouchers.forget_nonces")
+def forget_nonces(**_later_arguments: object) -> None:
+    """Let go of nonces that the clock window refuses by itself."""
+    RequestNonce.objects.filter(at__lt=timezone.now() - 2 * timedelta(seconds=MAX_SKEW_SECONDS)).delete()
 
 
 def send_batch(organisation: str) -> int:

@@ -179,6 +179,8 @@ CELERY_BEAT_SCHEDULE = {
     "relay": {"task": "vouchers.relay", "schedule": 1.0, "options": {"expires": 2}},
     "sweep_inbox": {"task": "vouchers.sweep_inbox", "schedule": 2.0, "options": {"expires": 4}},
     "resolve_unknown": {"task": "vouchers.resolve_unknown", "schedule": 2.0, "options": {"expires": 4}},
+    "forget_old_keys": {"task": "core.forget_old_keys", "schedule": 24 * 3600.0},
+    "forget_nonces": {"task": "vouchers.forget_nonces", "schedule": 600.0},
 }
 
 LOGGING = {
