@@ -9,7 +9,7 @@ from django.db.models import F, Q
 
 from budget.codes import ClassificationCode, EconomicMapping
 from budget.states import ADJUSTMENT_FLOW, PLAN_FLOW, AdjustmentState, PlanState
-from core.models import RegionYearModel, append_only
+from core.models import RegionYearModel, any_changed, append_only
 from core.money import ZERO, MoneyField
 from parties.models import AgentBank, BankAccount, BudgetUnit, Person, ReviewChain
 
@@ -197,7 +197,19 @@ class SpendingPlan(RegionYearModel):
             models.CheckConstraint(name="plan_positive", condition=Q(amount__gt=0)),
             models.CheckConstraint(name="plan_month", condition=Q(month__gte=1, month__lte=12)),
         ]
-        triggers = [PLAN_FLOW.trigger("plan_moves"), pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete)]
+        triggers = [
+            PLAN_FLOW.trigger("plan_moves"),
+            pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="plan_content_frozen",
+                operation=pgtrigger.Update,
+                condition=any_changed(
+                    *("adm_div_code", "fiscal_year", "plan_no", "unit", "indicator", "month"),
+                    *("payment_mode", "amount", "created_by"),
+                )
+                & ~pgtrigger.Q(old__state__in=["draft", "returned"]),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.plan_no
@@ -278,6 +290,13 @@ class QuotaNotice(RegionYearModel):
                 condition=Q(amount_arrived=ZERO) | Q(amount_arrived=F("amount")),
             ),
         ]
+        triggers = [
+            pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
+            pgtrigger.ReadOnly(
+                name="notice_frozen",
+                fields=["adm_div_code", "fiscal_year", "agent_bank", "month", "fund_nature", "amount", "made_by"],
+            ),
+        ]
 
 
 class ClearingLimit(RegionYearModel):
@@ -304,6 +323,7 @@ class ClearingLimit(RegionYearModel):
                 & Q(amount_issued__gte=F("amount_cleared") - F("amount_refunded")),
             ),
         ]
+        triggers = [pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete)]
 
     @property
     def amount_available(self):  # type: ignore[no-untyped-def]

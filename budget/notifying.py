@@ -190,6 +190,8 @@ def _notice(
         made_by_id=maker.person_id,
         created_at=context.at,
     )
+    for plan in plans:
+        plan.notice = notice
     region = Region.objects.get(adm_div_code=context.adm_div_code)
     functions = code_names(context.fiscal_year, CodeKind.FUNCTION, [p.indicator.function_code for p in plans])
     funds = code_names(context.fiscal_year, CodeKind.FUND_NATURE, [fund])

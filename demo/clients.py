@@ -124,6 +124,8 @@ class Officer:
             return self._send(path, form)
 
         response = patiently(send)
+        if "json" not in response.headers.get("content-type", ""):
+            raise RefusedByServer(response.status_code, {"code": f"no JSON from {path}: {response.text[:200]}"})
         answer = response.json()
         if response.status_code >= 400 or answer.get("refused"):
             refusal = RefusedByServer(response.status_code, answer)

@@ -92,7 +92,7 @@ class Day:
 
     def plan(self) -> None:
         [plan] = self.as_("u205001-jb").post(
-            "/plans/", self._on("I5", month="6", amount="120000.00", then="submit")
+            "/plans/new/", self._on("I5", month="6", amount="120000.00", then="submit")
         )
         for reviewer in ("u205001-fh", "xzzf-sh", "gk-jh"):
             self.as_(reviewer).post("/plans/review/approve/", {"ids": plan["id"]})
@@ -100,8 +100,8 @@ class Day:
 
     def notify_quota(self) -> None:
         self._state("I5 授权额度 期初", "30000.00", books.quota("I5"))
-        self.as_("gk-zd").post("/plans/notices/", {"ids": self._plan_id})
-        self.as_("gk-yz").post("/vouchers/seal/notices/", {"ids": books.notice_of(self._plan_id)})
+        self.as_("gk-zd").post("/plans/notices/issue/", {"ids": self._plan_id})
+        self.as_("gk-yz").post("/plans/notices/seal/", {"ids": books.notice_of(self._plan_id)})
         self._delivered()
         self.bank_b.post("arrive")
         books.wait_until("2104 到账", lambda: books.quota("I5") == D("150000.00"))
@@ -246,7 +246,7 @@ class Day:
         officer.post("/reconciliation/match/", {"date": world.DAY.isoformat()})
         self._sheet("财政↔乙银行 支付(首次)", "bank_payment", world.BANK_B)
         self._refused_close("day_not_closable")
-        officer.post("/reconciliation/receipts/", {"ids": books.open_differences()})
+        officer.post("/reconciliation/pull/", {"ids": books.open_differences()})
         books.wait_until("P13 回单", lambda: books.request(self.requests["P13"]).state in ("paid", "cleared"))
         row = books.indicator("I5")
         self._state("P13 回单后 I5 在途", "0.00", row.amount_reserved)
@@ -323,7 +323,7 @@ class Day:
 
     def _adjust(self, indicator: str, kind: str, doc_no: str, amount: str) -> None:
         form = self._on(indicator, kind=kind, doc_no=doc_no, amount=amount, note="")
-        [row] = self.as_("ys-jb").post("/indicators/adjustments/", form)
+        [row] = self.as_("ys-jb").post("/indicators/adjustments/new/", form)
         self.as_("ys-fz").post("/indicators/adjustments/decide/", {"ids": row["id"], "decision": "approve"})
 
     def _on(self, indicator: str, **fields: str) -> dict[str, str]:

@@ -389,4 +389,20 @@ class Migration(migrations.Migration):
             model_name='spendingplan',
             trigger=pgtrigger.compiler.Trigger(name='no_delete', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='a204d819368a62787ef078e39553c6985b4aaa66', operation='DELETE', pgid='pgtrigger_no_delete_61031', table='budget_spendingplan', when='BEFORE')),
         ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='clearinglimit',
+            trigger=pgtrigger.compiler.Trigger(name='no_delete', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='1a87076fc7dd8d983f8df983183d78f6bb470d45', operation='DELETE', pgid='pgtrigger_no_delete_9e534', table='budget_clearinglimit', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='quotanotice',
+            trigger=pgtrigger.compiler.Trigger(name='no_delete', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='2edc5eed2f764fade590e777813f74c703d46d67', operation='DELETE', pgid='pgtrigger_no_delete_b3c2c', table='budget_quotanotice', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='quotanotice',
+            trigger=pgtrigger.compiler.Trigger(name='notice_frozen', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."adm_div_code" IS DISTINCT FROM (NEW."adm_div_code") OR OLD."fiscal_year" IS DISTINCT FROM (NEW."fiscal_year") OR OLD."agent_bank_id" IS DISTINCT FROM (NEW."agent_bank_id") OR OLD."month" IS DISTINCT FROM (NEW."month") OR OLD."fund_nature" IS DISTINCT FROM (NEW."fund_nature") OR OLD."amount" IS DISTINCT FROM (NEW."amount") OR OLD."made_by_id" IS DISTINCT FROM (NEW."made_by_id"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='cc7f94f05e4e6539ea0d3179036b3ba7e9c5d2ec', operation='UPDATE', pgid='pgtrigger_notice_frozen_8ee87', table='budget_quotanotice', when='BEFORE')),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='spendingplan',
+            trigger=pgtrigger.compiler.Trigger(name='plan_content_frozen', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN ((OLD."adm_div_code" IS DISTINCT FROM (NEW."adm_div_code") OR OLD."fiscal_year" IS DISTINCT FROM (NEW."fiscal_year") OR OLD."plan_no" IS DISTINCT FROM (NEW."plan_no") OR OLD."unit_id" IS DISTINCT FROM (NEW."unit_id") OR OLD."indicator_id" IS DISTINCT FROM (NEW."indicator_id") OR OLD."month" IS DISTINCT FROM (NEW."month") OR OLD."payment_mode" IS DISTINCT FROM (NEW."payment_mode") OR OLD."amount" IS DISTINCT FROM (NEW."amount") OR OLD."created_by_id" IS DISTINCT FROM (NEW."created_by_id")) AND NOT (OLD."state" IN (\'draft\', \'returned\')))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='d94e3d7e671f33cd4fef1c2dcf64fc8296daea6b', operation='UPDATE', pgid='pgtrigger_plan_content_frozen_84c57', table='budget_spendingplan', when='BEFORE')),
+        ),
     ]

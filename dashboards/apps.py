@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class DashboardsConfig(AppConfig):
+    name = "dashboards"
+    default_auto_field = "django.db.models.BigAutoField"
+    verbose_name = "办公页面"

@@ -1,0 +1,106 @@
+"""Who sits at the page: the officer behind a log-in, the region and its business day."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+
+from core.actors import Actor
+from core.errors import RoleRequired, TreasuryError
+from core.models import BusinessDay
+from dashboards.refusals import refuse, wants_json
+from parties.duties import ADMIN_POSTS, Post
+from parties.models import Region
+from parties.selectors import actor_of
+
+P = ParamSpec("P")
+
+UNIT = (Post.UNIT_CLERK, Post.UNIT_REVIEWER, Post.UNIT_LEADER, Post.UNIT_SEALER)
+BUSINESS = tuple(post for post in Post if post not in ADMIN_POSTS)
+BUREAU = tuple(post for post in BUSINESS if post not in UNIT)
+READERS = (*BUSINESS, Post.SECURITY_AUDITOR)
+BUREAU_READERS = (*BUREAU, Post.SECURITY_AUDITOR)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a page knows about its user. `day` is the latest business day of the region, open or closed."""
+
+    actor: Actor
+    day: BusinessDay | None
+    region: Region | None
+    now: datetime
+
+    @property
+    def open_day(self) -> BusinessDay | None:
+        return self.day if self.day is not None and self.day.closed_at is None else None
+
+    @property
+    def fiscal_year(self) -> int:
+        return self.day.fiscal_year if self.day is not None else timezone.localdate(self.now).year
+
+    @property
+    def posts(self) -> list[str]:
+        """The labels of the officer's posts."""
+        return [Post(role).label for role in Post if role in self.actor.roles]
+
+    def holds(self, *posts: str) -> bool:
+        return not self.actor.roles.isdisjoint(posts)
+
+
+def desk_of(request: HttpRequest) -> Desk:
+    """Return the desk of a logged-in user; read once for each request."""
+    if not hasattr(request, "_desk"):
+        now = timezone.now()
+        code = request.user.adm_div_code
+        day = BusinessDay.objects.filter(adm_div_code=code).order_by("-date").first()
+        on = day.date if day is not None and day.closed_at is None else timezone.localdate(now)
+        region = Region.objects.filter(adm_div_code=code).first()
+        request._desk = Desk(actor_of(request.user, on=on), day, region, now)
+    return request._desk
+
+
+def officer(
+    *posts: str,
+) -> Callable[
+    [Callable[Concatenate[HttpRequest, Desk, P], HttpResponse]], Callable[Concatenate[HttpRequest, P], HttpResponse]
+]:
+    """Let a view be used by officers who hold one of these posts (by every log-in if none is named).
+
+    The services check again; this only keeps people away from pages on which they could do nothing. A refusal of
+    any kind becomes a page that says why, or JSON where that was asked for.
+    """
+
+    def decorate(
+        view: Callable[Concatenate[HttpRequest, Desk, P], HttpResponse],
+    ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+        @never_cache
+        @wraps(view)
+        def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                if wants_json(request):
+                    return JsonResponse(_LOGGED_OUT, status=401)
+                return redirect_to_login(request.get_full_path())
+            desk = desk_of(request)
+            try:
+                if posts and not desk.holds(*posts):
+                    raise RoleRequired(f"该页面需要岗位：{'|'.join(posts)}。", field="role", by=desk.actor.name)
+                return view(request, desk, *args, **kwargs)
+            except TreasuryError as refusal:
+                return refuse(request, refusal)
+
+        return page
+
+    return decorate
+
+
+_LOGGED_OUT = {
+    "accepted": [],
+    "refused": [{"id": None, "code": "login_required", "field": None, "message": "请先登录。"}],
+}

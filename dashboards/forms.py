@@ -1,0 +1,184 @@
+"""Reading what people typed: text as it stands, amounts strictly, choices by their codes; no business rules."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from uuid import UUID
+
+from django.http import QueryDict
+
+from core.errors import AmountInvalid, TreasuryError, ValidationFailed
+from core.money import wire_yuan, yuan
+from dashboards.acting import uuid_or_none
+from dashboards.errors import ChoiceInvalid, TextInvalid
+from payments.models import PaymentDetail, PaymentRequest
+from payments.services import DetailInput, RequestInput
+
+FIELDS = ("indicator", "business_type", "settlement", "dept_economic_code", "purpose", "contract_no", "cash_reason")
+LINE_FIELDS = (
+    *("payee_name", "payee_account_no", "payee_bank_name", "payee_bank_no", "amount", "remark"),
+    "reissue_of",
+)
+LABELS = {
+    "indicator": "指标",
+    "business_type": "业务类型",
+    "settlement": "结算方式",
+    "dept_economic_code": "部门经济分类",
+    "purpose": "用途",
+    "contract_no": "合同编号",
+    "cash_reason": "现金理由",
+    "payee_name": "收款人",
+    "payee_account_no": "收款账号",
+    "payee_bank_name": "收款银行",
+    "payee_bank_no": "收款行号",
+    "amount": "金额",
+    "remark": "备注",
+    "details": "收款明细",
+}
+_LINE_KEY = re.compile(r"lines-([0-9]{1,4})-(" + "|".join(LINE_FIELDS) + r")", re.ASCII)
+_DETAIL_FIELD = re.compile(r"details\.([0-9]+)\.(\w+)", re.ASCII)
+
+Line = dict[str, str]
+
+
+@dataclass
+class PaymentForm:
+    """A payment request as text: what stands in the fields, and one dictionary for each payee line."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+
+    @classmethod
+    def from_post(cls, post: QueryDict) -> "PaymentForm":
+        """Read the fields; payee lines are `lines-N-<field>`, in the order of N, wholly empty ones left out."""
+        rows: dict[int, Line] = {}
+        for key, value in post.items():
+            match = _LINE_KEY.fullmatch(key)
+            if match:
+                rows.setdefault(int(match[1]), dict.fromkeys(LINE_FIELDS, ""))[match[2]] = str(value).strip()
+        lines = [rows[number] for number in sorted(rows) if any(rows[number].values())]
+        return cls({name: post.get(name, "").strip() for name in FIELDS}, lines)
+
+    @classmethod
+    def from_request(cls, request: PaymentRequest) -> "PaymentForm":
+        """Fill the form from a stored request."""
+        values = {name: str(getattr(request, name)) for name in FIELDS if name != "indicator"}
+        details = list(request.details.all())
+        repeated = dict(PaymentDetail.objects.filter(reissued_as__in=details).values_list("reissued_as_id", "pk"))
+        lines = [_line(detail, repeated.get(detail.pk)) for detail in details]
+        return cls({"indicator": str(request.indicator_id), **values}, lines)
+
+    @classmethod
+    def repeating(cls, request: PaymentRequest, failed: list[PaymentDetail]) -> "PaymentForm":
+        """Fill a new form with the failed rows of a request."""
+        form = cls.from_request(request)
+        form.lines = [_line(detail, detail.pk) for detail in failed]
+        return form
+
+    def overlaid(self, post: QueryDict) -> "PaymentForm":
+        """Return this form with what was posted put over it: a field that was not posted keeps its value."""
+        values = {name: post.get(name, value).strip() for name, value in self.values.items()}
+        lines = [
+            {name: post.get(f"lines-{number}-{name}", value).strip() for name, value in line.items()}
+            for number, line in enumerate(self.lines)
+            if not post.get(f"lines-{number}-left_out")
+        ]
+        return PaymentForm(values, lines)
+
+    def parse(self) -> RequestInput:
+        """Return the input of the service.
+
+        :raises ValidationFailed: with every amount, choice or text that cannot be read.
+        """
+        found: list[TreasuryError] = [
+            e for name in FIELDS for e in _text_findings(self.values.get(name, ""), name, LABELS[name])
+        ]
+        indicator_id = uuid_or_none(self.values.get("indicator"))
+        if indicator_id is None:
+            found.append(ChoiceInvalid("请选择指标。", field="indicator_id"))
+        details = tuple(self._detail(number, line, found) for number, line in enumerate(self.lines, start=1))
+        if found or indicator_id is None:
+            raise ValidationFailed(found)
+        rest = {name: self.values[name] for name in FIELDS if name != "indicator"}
+        return RequestInput(indicator_id=indicator_id, details=details, **rest)
+
+    @staticmethod
+    def _detail(number: int, line: Line, found: list[TreasuryError]) -> DetailInput:
+        where = f"details.{number}"
+        for name in LINE_FIELDS:
+            found += _text_findings(line[name], f"{where}.{name}", f"第 {number} 行{LABELS.get(name, '')}")
+        amount = Decimal("0.00")
+        try:
+            amount = yuan(line["amount"], field=f"{where}.amount")
+        except AmountInvalid as error:
+            found.append(AmountInvalid(f"第 {number} 行{error.message}", field=error.field, **error.facts))
+        return DetailInput(
+            amount=amount,
+            reissue_of=uuid_or_none(line["reissue_of"]),
+            **{name: line[name] for name in LINE_FIELDS if name not in ("amount", "reissue_of")},
+        )
+
+    @property
+    def total(self) -> Decimal:
+        """The sum of the amounts that can be read, for the panel beside the form."""
+        total = Decimal("0.00")
+        for line in self.lines:
+            try:
+                total += yuan(line["amount"])
+            except AmountInvalid:
+                continue
+        return total
+
+
+def _line(detail: PaymentDetail, reissue_of: UUID | None) -> Line:
+    line = {name: str(getattr(detail, name)) for name in LINE_FIELDS if name not in ("amount", "reissue_of")}
+    return line | {"amount": wire_yuan(detail.amount), "reissue_of": str(reissue_of or "")}
+
+
+def _text_findings(value: str, name: str, label: str) -> list[TreasuryError]:
+    if value.isprintable():
+        return []
+    return [TextInvalid(f"{label}含有不可见字符。", field=name)]
+
+
+def html_id(name: str) -> str:
+    """Return the id of the input a service's field name is about: `details.2.amount` → `lines-1-amount`."""
+    match = _DETAIL_FIELD.fullmatch(name)
+    if match:
+        return f"lines-{int(match[1]) - 1}-{match[2]}"
+    return {"indicator_id": "indicator", "details": "lines", "amount": "lines", "reissue_of": "lines"}.get(name, name)
+
+
+def text_of(post: Mapping[str, str], name: str, label: str, *, most: int = 300) -> str:
+    """Return one line of text; line breaks become spaces.
+
+    :raises TextInvalid: for control characters or more than `most` characters.
+    """
+    value = " ".join(post.get(name, "").split())
+    if not value.isprintable():
+        raise TextInvalid(f"{label}含有不可见字符。", field=name)
+    if len(value) > most:
+        raise TextInvalid(f"{label}过长（最多 {most} 字）。", field=name)
+    return value
+
+
+def amount_of(post: Mapping[str, str], name: str = "amount") -> Decimal:
+    """:raises AmountInvalid: for any spelling but "1234.50"."""
+    return yuan(post.get(name, "").strip(), field=name)
+
+
+def uuid_of(post: Mapping[str, str], name: str, label: str) -> UUID:
+    """:raises ChoiceInvalid: unless the field holds an id."""
+    found = uuid_or_none(post.get(name))
+    if found is None:
+        raise ChoiceInvalid(f"请选择{label}。", field=name)
+    return found
+
+
+def month_of(post: Mapping[str, str], name: str = "month") -> int:
+    """:raises ChoiceInvalid: unless the field holds 1 to 12."""
+    text = post.get(name, "").strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= 2 and 1 <= int(text) <= 12):
+        raise ChoiceInvalid("月份应为 1 至 12。", field=name)
+    return int(text)

@@ -1,0 +1,156 @@
+"""The left-hand navigation and the workbench: what each post can use, and what waits for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+from django.urls import reverse
+
+from dashboards import selectors
+from dashboards.desk import BUREAU_READERS, READERS, Desk
+from parties.duties import ADMIN_POSTS, Post
+from payments.states import REVIEWERS, RequestState
+
+REVIEW_POSTS = tuple(REVIEWERS.split("|"))
+PLAN_POSTS = (Post.UNIT_REVIEWER, Post.SECTION_REVIEWER, Post.PLAN_REVIEWER)
+RECONCILIATION_POSTS = (Post.RECONCILER, Post.TREASURY_CHIEF, Post.SECURITY_AUDITOR)
+EXCHANGE_WATCHERS = (Post.RECONCILER, Post.VOUCHER_MAKER, Post.SEAL_KEEPER)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One page in the navigation and who sees it."""
+
+    name: str
+    label: str
+    posts: tuple[str, ...]
+    todo: str = ""
+    group: str = ""
+
+
+ENTRIES = (
+    Entry("workbench", "工作台", ()),
+    Entry("payment-list", "支付申请", READERS, "mine", "支付"),
+    Entry("review-queue", "待我审核", REVIEW_POSTS, "review", "支付"),
+    Entry("alert-list", "动态监控", (*BUREAU_READERS, Post.UNIT_CLERK), "held", "支付"),
+    Entry("voucher-make", "制单", selectors.MAKERS, "make", "凭证"),
+    Entry("voucher-seal", "签章", selectors.SEALERS, "seal", "凭证"),
+    Entry("voucher-list", "凭证库", READERS, "", "凭证"),
+    Entry("exchange-monitor", "交换监控", BUREAU_READERS, "unknown", "凭证"),
+    Entry("indicator-list", "指标台账", READERS, "", "预算"),
+    Entry("adjustment-list", "指标变动", (Post.BUDGET_CLERK, Post.BUDGET_APPROVER), "adjustments", "预算"),
+    Entry("plan-list", "用款计划", READERS, "", "预算"),
+    Entry("plan-review", "计划审核", PLAN_POSTS, "plans", "预算"),
+    Entry("plan-notices", "额度通知", (Post.VOUCHER_MAKER, Post.SEAL_KEEPER), "notices", "预算"),
+    Entry("quota-list", "额度", READERS, "", "预算"),
+    Entry("clearing", "清算", BUREAU_READERS, "", "清算与对账"),
+    Entry("reconciliation-day", "对账与日结", RECONCILIATION_POSTS, "discrepancies", "清算与对账"),
+    Entry("day-list", "业务日", RECONCILIATION_POSTS, "", "清算与对账"),
+    Entry("admin:index", "系统管理", tuple(ADMIN_POSTS), "", "系统"),
+)
+
+
+@dataclass(frozen=True)
+class Todo:
+    """Something that may wait for an officer: whose it is, where it is done, and the rows it counts."""
+
+    key: str
+    label: str
+    action: str
+    page: str
+    posts: tuple[str, ...]
+    rows: Callable[[Desk], QuerySet]
+    query: str = ""
+
+
+def _mine(*states: str) -> Callable[[Desk], QuerySet]:
+    return lambda desk: selectors.requests_for(desk.actor, desk.fiscal_year).filter(state__in=states)
+
+
+S = RequestState
+TODOS = (
+    Todo("review", "待我审核的支付申请", "去审核", "review-queue", REVIEW_POSTS, selectors.review_queue),
+    Todo("held", "监控挂起待处置", "去处置", "alert-list", (Post.MONITOR_OFFICER,), selectors.held_queue),
+    Todo("make", "已终审待制单", "去制单", "voucher-make", selectors.MAKERS, selectors.make_queue),
+    Todo(
+        "seal",
+        "凭证待签章",
+        "去签章",
+        "voucher-seal",
+        selectors.SEALERS,
+        lambda desk: selectors.unsealed_queue(desk, selectors.SEALERS),
+    ),
+    Todo(
+        "seal_notices",
+        "额度通知待签章",
+        "去签章",
+        "voucher-seal",
+        (Post.SEAL_KEEPER,),
+        selectors.notices_to_seal,
+        "#notices",
+    ),
+    Todo(
+        "bank_refused",
+        "银行退回待处理",
+        "去处理",
+        "voucher-make",
+        selectors.MAKERS,
+        selectors.bank_refused_queue,
+        "#refused",
+    ),
+    Todo("plans", "待我审核的用款计划", "去审核", "plan-review", PLAN_POSTS, selectors.plan_queue),
+    Todo("notices", "已批复待下达额度", "去下达", "plan-notices", (Post.VOUCHER_MAKER,), selectors.plans_to_notify),
+    Todo(
+        "adjustments", "指标变动待批", "去审批", "adjustment-list", (Post.BUDGET_APPROVER,), selectors.open_adjustments
+    ),
+    Todo(
+        "returned", "退回给我修改", "去修改", "payment-list", (Post.UNIT_CLERK,), _mine(S.RETURNED), "?state=returned"
+    ),
+    Todo("drafts", "草稿未提交", "去提交", "payment-list", (Post.UNIT_CLERK,), _mine(S.DRAFT), "?state=draft"),
+    Todo("blocked", "被监控拦截", "去查看", "payment-list", (Post.UNIT_CLERK,), _mine(S.BLOCKED), "?state=blocked"),
+    Todo(
+        "reissuable",
+        "支付失败可重发",
+        "去重发",
+        "payment-list",
+        (Post.UNIT_CLERK,),
+        selectors.reissuable,
+        "?state=reissuable",
+    ),
+    Todo("unknown", "发送结果未知", "去查看", "exchange-monitor", EXCHANGE_WATCHERS, selectors.unknown_deliveries),
+    Todo(
+        "discrepancies",
+        "对账差错未处理",
+        "去处理",
+        "reconciliation-day",
+        (Post.RECONCILER,),
+        selectors.open_discrepancies,
+    ),
+)
+NAV_SUM = {"mine": ("returned",), "seal": ("seal", "seal_notices"), "make": ("make", "bank_refused")}
+
+
+def todo_counts(desk: Desk) -> dict[str, int]:
+    """Return how much of each kind waits for this officer, by key; one query for each kind the posts allow."""
+    return {todo.key: todo.rows(desk).order_by().count() for todo in TODOS if desk.holds(*todo.posts)}
+
+
+@dataclass(frozen=True)
+class Link:
+    label: str
+    address: str
+    count: int
+    active: bool
+    group: str
+
+
+def links(desk: Desk, counts: dict[str, int], path: str) -> list[Link]:
+    """Return the navigation of this officer; the entry whose address is the longest part of the path is active."""
+    mine = [(entry, reverse(entry.name)) for entry in ENTRIES if not entry.posts or desk.holds(*entry.posts)]
+    here = max((address for _, address in mine if path.startswith(address)), key=len, default="")
+    found = []
+    for entry, address in mine:
+        keys = NAV_SUM.get(entry.todo, (entry.todo,))
+        count = sum(counts.get(key, 0) for key in keys)
+        found.append(Link(entry.label, address, count, address == here, entry.group))
+    return found

@@ -1,0 +1,254 @@
+"""What the pages list: queues by post, one query each, whatever the number of rows."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.utils.dateparse import parse_date
+
+from budget.models import IndicatorAdjustment, PaymentMode, QuotaNotice, SpendingPlan
+from budget.states import AdjustmentState, PlanState
+from core.actors import Actor
+from core.errors import TreasuryError
+from core.models import Transition
+from core.money import yuan
+from dashboards.desk import Desk
+from monitoring.models import Alert
+from parties.models import ReviewNode
+from parties.review import check_reviewer, earlier_deciders, load_chains
+from parties.selectors import visible_unit_codes
+from payments.models import Attachment, PaymentDetail, PaymentRequest
+from payments.states import DetailState, RequestState
+from reconciliation.models import Discrepancy
+from reconciliation.states import DiscrepancyState
+from vouchers.models import Delivery, Voucher
+from vouchers.states import DeliveryState, VoucherState
+
+PAGE = 50
+MODES_OF = {
+    "voucher_maker": PaymentMode.DIRECT,
+    "seal_keeper": PaymentMode.DIRECT,
+    "unit_clerk": PaymentMode.AUTHORIZED,
+    "unit_sealer": PaymentMode.AUTHORIZED,
+}
+MAKERS = ("voucher_maker", "unit_clerk")
+SEALERS = ("seal_keeper", "unit_sealer")
+
+
+def requests_for(actor: Actor, fiscal_year: int) -> QuerySet[PaymentRequest]:
+    """Return the payment requests of one year the actor may see."""
+    return visible_requests(actor).select_related("unit", "indicator").filter(fiscal_year=fiscal_year)
+
+
+def visible_requests(actor: Actor) -> QuerySet[PaymentRequest]:
+    """Return the payment requests of every year the actor may see."""
+    rows = PaymentRequest.objects.filter(adm_div_code=actor.adm_div_code)
+    codes = visible_unit_codes(actor)
+    return rows if codes is None else rows.filter(unit__code__in=codes)
+
+
+def matching(rows: QuerySet[PaymentRequest], text: str) -> QuerySet[PaymentRequest]:
+    """Keep the requests whose number, voucher, unit, purpose, payee or exact amount is what somebody typed."""
+    payee = PaymentDetail.objects.filter(request=OuterRef("pk"), payee_name__icontains=text)
+    wanted = Q(request_no__icontains=text) | Q(voucher_no__icontains=text) | Q(unit__name__icontains=text)
+    wanted |= Q(purpose__icontains=text) | Exists(payee)
+    with suppress(TreasuryError):
+        wanted |= Q(amount=yuan(text.replace(",", "")))
+    return rows.filter(wanted)
+
+
+@dataclass
+class Page:
+    """Up to PAGE rows and the key to continue from, newest first; `following` is empty at the end."""
+
+    rows: list[Any]
+    following: str
+
+
+def page_of(rows: QuerySet[Any], before: UUID | None, size: int = PAGE) -> Page:
+    """Cut one page out of rows, newest first. Ids are ordered by time, so the last one is the key."""
+    rows = rows.order_by("-id")
+    found = list((rows if before is None else rows.filter(id__lt=before))[: size + 1])
+    return Page(found[:size], str(found[size - 1].id) if len(found) > size else "")
+
+
+# Queues -------------------------------------------------------------------------------------------------------------
+
+
+def _at_my_node(rows: QuerySet[Any], actor: Actor) -> QuerySet[Any]:
+    """Keep documents that wait at a node whose post the actor holds."""
+    node = ReviewNode.objects.filter(chain=OuterRef("chain"), ordinal=OuterRef("node"), post__in=actor.roles)
+    return rows.filter(Exists(node))
+
+
+def review_queue(desk: Desk) -> QuerySet[PaymentRequest]:
+    """Return the requests that wait for one of the officer's posts, oldest first."""
+    rows = requests_for(desk.actor, desk.fiscal_year).filter(state=RequestState.IN_REVIEW)
+    return _at_my_node(rows, desk.actor).order_by("id")
+
+
+def held_queue(desk: Desk) -> QuerySet[PaymentRequest]:
+    rows = requests_for(desk.actor, desk.fiscal_year)
+    return rows.filter(state=RequestState.ON_HOLD).order_by("id")
+
+
+def _of_my_mode(rows: QuerySet[PaymentRequest], actor: Actor, posts: Iterable[str]) -> QuerySet[PaymentRequest]:
+    return rows.filter(payment_mode__in=[MODES_OF[post] for post in posts if post in actor.roles])
+
+
+def make_queue(desk: Desk) -> QuerySet[PaymentRequest]:
+    rows = requests_for(desk.actor, desk.fiscal_year).filter(state=RequestState.APPROVED)
+    return _of_my_mode(rows, desk.actor, MAKERS).order_by("id")
+
+
+def unsealed_queue(desk: Desk, posts: Iterable[str]) -> QuerySet[PaymentRequest]:
+    rows = requests_for(desk.actor, desk.fiscal_year).filter(state=RequestState.VOUCHERED)
+    return _of_my_mode(rows, desk.actor, posts).order_by("id")
+
+
+def bank_refused_queue(desk: Desk) -> QuerySet[PaymentRequest]:
+    rows = requests_for(desk.actor, desk.fiscal_year).filter(state=RequestState.BANK_REFUSED)
+    return _of_my_mode(rows, desk.actor, MAKERS).order_by("id")
+
+
+def notices_to_seal(desk: Desk) -> QuerySet[QuotaNotice]:
+    unsealed = Voucher.objects.filter(pk=OuterRef("voucher_id"), state=VoucherState.GENERATED)
+    rows = QuotaNotice.objects.select_related("agent_bank").filter(
+        adm_div_code=desk.actor.adm_div_code, fiscal_year=desk.fiscal_year
+    )
+    return rows.filter(Exists(unsealed)).annotate(voucher_no=_voucher_no("voucher_id")).order_by("id")
+
+
+def notices(desk: Desk) -> QuerySet[QuotaNotice]:
+    """Return the quota notices of the year, newest first, with the number of their 5105 and 5106."""
+    rows = QuotaNotice.objects.select_related("agent_bank").filter(
+        adm_div_code=desk.actor.adm_div_code, fiscal_year=desk.fiscal_year
+    )
+    state = Subquery(Voucher.objects.filter(pk=OuterRef("voucher_id")).values("state")[:1])
+    return rows.annotate(
+        voucher_no=_voucher_no("voucher_id"), limit_voucher_no=_voucher_no("limit_voucher_id"), voucher_state=state
+    ).order_by("-id")
+
+
+def _voucher_no(column: str) -> Subquery:
+    return Subquery(Voucher.objects.filter(pk=OuterRef(column)).values("voucher_no")[:1])
+
+
+def plans_for(desk: Desk) -> QuerySet[SpendingPlan]:
+    """Return the spending plans the actor may see."""
+    rows = SpendingPlan.objects.select_related("unit", "indicator", "created_by").filter(
+        adm_div_code=desk.actor.adm_div_code, fiscal_year=desk.fiscal_year
+    )
+    codes = visible_unit_codes(desk.actor)
+    return rows if codes is None else rows.filter(unit__code__in=codes)
+
+
+def plan_queue(desk: Desk) -> QuerySet[SpendingPlan]:
+    return _at_my_node(plans_for(desk).filter(state=PlanState.IN_REVIEW), desk.actor).order_by("id")
+
+
+def plans_to_notify(desk: Desk) -> QuerySet[SpendingPlan]:
+    rows = plans_for(desk).filter(state=PlanState.APPROVED, payment_mode=PaymentMode.AUTHORIZED)
+    return rows.order_by("id")
+
+
+def adjustments(desk: Desk) -> QuerySet[IndicatorAdjustment]:
+    return IndicatorAdjustment.objects.select_related("indicator__unit", "created_by", "decided_by").filter(
+        adm_div_code=desk.actor.adm_div_code, fiscal_year=desk.fiscal_year
+    )
+
+
+def open_adjustments(desk: Desk) -> QuerySet[IndicatorAdjustment]:
+    return adjustments(desk).filter(state=AdjustmentState.DRAFT).order_by("id")
+
+
+def reissuable(desk: Desk) -> QuerySet[PaymentRequest]:
+    """Return the requests with failed rows that nobody has repeated yet."""
+    failed = PaymentDetail.objects.filter(request=OuterRef("pk"), state=DetailState.FAILED, reissued_as__isnull=True)
+    return requests_for(desk.actor, desk.fiscal_year).filter(amount_failed__gt=0).filter(Exists(failed))
+
+
+def unknown_deliveries(desk: Desk) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(adm_div_code=desk.actor.adm_div_code, state=DeliveryState.UNKNOWN)
+
+
+def open_discrepancies(desk: Desk) -> QuerySet[Discrepancy]:
+    return Discrepancy.objects.filter(adm_div_code=desk.actor.adm_div_code, state=DiscrepancyState.OPEN)
+
+
+# What a row of a queue shows ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class QueueRow:
+    """A request in a queue with its first payee, how many there are, its alerts and attachments.
+
+    `barred` says why this officer may not decide on it (separation of duties); empty if nothing stands against it.
+    """
+
+    request: Any
+    payee: str
+    payees: int
+    alerts: list[Alert]
+    attachments: int
+    barred: str = ""
+
+
+def queue_rows(requests: list[PaymentRequest], reviewer: Actor | None = None) -> list[QueueRow]:
+    """Read what a queue shows about these requests; a fixed number of queries."""
+    ids = [request.id for request in requests]
+    payees: dict[UUID, list[str]] = {pk: [] for pk in ids}
+    for request_id, name in PaymentDetail.objects.filter(request__in=ids).values_list("request_id", "payee_name"):
+        payees[request_id].append(name)
+    alerts: dict[UUID, list[Alert]] = {pk: [] for pk in ids}
+    for alert in Alert.objects.filter(document_id__in=ids).order_by("rule_code"):
+        alerts[alert.document_id].append(alert)
+    attached: dict[UUID, int] = dict.fromkeys(ids, 0)
+    for request_id in Attachment.objects.filter(request__in=ids).values_list("request_id", flat=True):
+        attached[request_id] += 1
+    barred = barred_for(requests, reviewer) if reviewer is not None else {}
+    return [
+        QueueRow(
+            request=r,
+            payee=payees[r.id][0] if payees[r.id] else "",
+            payees=len(payees[r.id]),
+            alerts=[a for a in alerts[r.id] if a.revision == r.revision],
+            attachments=attached[r.id],
+            barred=barred.get(r.id, ""),
+        )
+        for r in requests
+    ]
+
+
+def barred_for(documents: list[Any], reviewer: Actor) -> dict[UUID, str]:
+    """Return for each document the reviewer may not decide on: why not (two queries)."""
+    chains = load_chains({document.chain_id for document in documents if document.chain_id is not None})
+    deciders = earlier_deciders(documents)
+    found = {}
+    for document in documents:
+        try:
+            check_reviewer(document, chains.node(document), reviewer, deciders[document.id])
+        except TreasuryError as refusal:
+            found[document.id] = refusal.message
+    return found
+
+
+def total_of(rows: Iterable[Any]) -> Decimal:
+    return sum((row.amount for row in rows), Decimal("0.00"))
+
+
+def latest_reasons(document_ids: Iterable[UUID], actions: Iterable[str]) -> dict[UUID, Transition]:
+    """Return for each document the last event of these kinds: why it came back."""
+    rows = Transition.objects.filter(document_id__in=list(document_ids), action__in=list(actions)).order_by("id")
+    return {row.document_id: row for row in rows}
+
+
+def date_or_none(text: str | None) -> Any:
+    try:
+        return parse_date(text or "")
+    except ValueError:
+        return None

@@ -1,0 +1,154 @@
+"""What templates need besides Django: money, capital amounts, badges, ages, the shell around every page."""
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+
+from budget.states import AdjustmentState, PlanState
+from core.models import IdempotencyKey
+from core.money import format_yuan
+from dashboards.capital import capital_yuan
+from dashboards.desk import Desk, desk_of
+from dashboards.navigation import links, todo_counts
+from monitoring.levels import Severity
+from monitoring.states import AlertState
+from payments.states import DetailState, RequestState
+from reconciliation.states import DiscrepancyState, SheetState
+from vouchers.states import DeliveryState, InboxState, VoucherState
+
+register = template.Library()
+
+_TONES = {
+    "ok": (
+        RequestState.PAID, RequestState.CLEARED, VoucherState.RECEIPTED, PlanState.ARRIVED, AdjustmentState.ISSUED,
+        DeliveryState.DELIVERED, InboxState.APPLIED, AlertState.PASSED, SheetState.MATCHED, SheetState.SETTLED,
+        DiscrepancyState.RESOLVED, DetailState.PAID,
+    ),
+    "warn": (
+        RequestState.RETURNED, RequestState.ON_HOLD, RequestState.PARTIALLY_PAID, RequestState.BANK_REFUSED,
+        VoucherState.RETURNED, PlanState.RETURNED, DeliveryState.UNKNOWN, InboxState.PARKED, AlertState.PENDING,
+        AlertState.REJECTED, DiscrepancyState.OPEN, AlertState.NOTED, Severity.ORANGE, Severity.YELLOW,
+    ),
+    "bad": (
+        RequestState.BLOCKED, RequestState.FAILED, VoucherState.REFUSED, DeliveryState.REFUSED, InboxState.REFUSED,
+        InboxState.DEAD, AlertState.BLOCKED, SheetState.DIFFERENT, DetailState.FAILED, Severity.RED,
+    ),
+    "off": (RequestState.VOIDED, VoucherState.VOID, PlanState.CANCELLED, RequestState.DRAFT, AdjustmentState.REJECTED),
+}  # fmt: skip
+_TONE_OF = {str(state): tone for tone, states in _TONES.items() for state in states}
+
+
+@register.filter
+def money(amount: Decimal | None) -> str:
+    """Return "1,234.50"; a dash where there is no amount."""
+    return "—" if amount is None else format_yuan(amount)
+
+
+@register.filter
+def capital(amount: Decimal) -> str:
+    return capital_yuan(amount)
+
+
+@register.filter
+def tone(state: str) -> str:
+    """Return the colour class of a state; the text always stands beside it."""
+    return _TONE_OF.get(str(state), "run")
+
+
+@register.filter
+def age(since: datetime | None) -> str:
+    """Return how long ago an instant was, in words."""
+    if since is None:
+        return "—"
+    minutes = max(0, int((timezone.now() - since).total_seconds() // 60))
+    if minutes < 60:
+        return f"{minutes} 分"
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} 时 {rest:02d} 分" if hours < 24 else f"{hours // 24} 天 {hours % 24} 时"
+
+
+@register.filter
+def get(mapping: Any, key: Any) -> Any:
+    """Return a value of a mapping by a key that is a variable; empty if there is none."""
+    return mapping.get(key, "") if mapping else ""
+
+
+@register.simple_tag
+def action_id() -> str:
+    """Return a new id for one form: pressing twice acts once."""
+    return str(uuid.uuid4())
+
+
+@register.simple_tag(takes_context=True)
+def kept(context: template.Context, name: str, default: str = "") -> str:
+    """Return what the user had typed into a field when the form comes back with findings."""
+    request = context.get("request")
+    if request is not None and request.method == "POST" and context.get("findings"):
+        return str(request.POST.get(name, default))
+    return default
+
+
+@register.simple_tag(takes_context=True)
+def shell(context: template.Context) -> dict[str, Any]:
+    """Return what stands around a page: navigation, user, day, environment, and the outcome of the last action."""
+    request: HttpRequest | None = context.get("request")
+    found: dict[str, Any] = {"environment": settings.GUOKU_ENVIRONMENT, "desk": None}
+    if request is None or not getattr(request, "user", None) or not request.user.is_authenticated:
+        return found
+    desk: Desk = desk_of(request)
+    counts = todo_counts(desk)
+    request.todo_counts = counts  # type: ignore[attr-defined]
+    return found | {
+        "desk": desk,
+        "links": links(desk, counts, request.path),
+        "outcome": _outcome(request),
+        "cut_off": desk.open_day.cut_off if desk.open_day else None,
+    }
+
+
+def _outcome(request: HttpRequest) -> dict[str, Any] | None:
+    """Return what the action named by `?done=` did, if it was this user's."""
+    key = request.GET.get("done", "")
+    if not key or len(key) > 80 or "\0" in key:
+        return None
+    stored = IdempotencyKey.objects.filter(owner=f"user:{request.user.pk}", key=key).first()
+    return stored.answer if stored else None
+
+
+@register.simple_tag(takes_context=True)
+def line_error(context: template.Context, number: int, field: str) -> str:
+    """Return what is wrong with one field of one payee line."""
+    return str((context.get("errors") or {}).get(f"lines-{number}-{field}", ""))
+
+
+@register.filter
+def state_name(value: str) -> str:
+    """Return the name of a state of a payment request."""
+    return dict(RequestState.choices).get(value, value)
+
+
+@register.filter
+def voucher_state_name(value: str) -> str:
+    """Return the name of a state of a voucher."""
+    return dict(VoucherState.choices).get(value, value)
+
+
+@register.filter
+def limit_entry_name(kind: str) -> str:
+    """Return the name of an entry of a clearing limit."""
+    return _LIMIT_ENTRIES.get(kind, kind)
+
+
+_LIMIT_ENTRIES = {
+    "opening": "期初",
+    "notice_5106": "授权额度下达",
+    "notice_5108": "直接支付额度",
+    "clearing_2301": "清算",
+    "clearing_2302": "退款清算",
+}

@@ -1,0 +1,214 @@
+"""Writing down a payment request: a new one, a change, the repetition of failed rows, and the live balance."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from budget.selectors import dept_codes_for, indicators_for
+from core.errors import TransitionNotAllowed, TreasuryError
+from core.models import IdempotencyKey
+from dashboards.acting import Done, accepted_item, perform, uuid_or_none
+from dashboards.desk import Desk, officer
+from dashboards.forms import LINE_FIELDS, PaymentForm, html_id
+from dashboards.refusals import Finding, findings_of, refused_items
+from dashboards.selectors import latest_reasons
+from dashboards.views.payments import find_request
+from payments.errors import ReissueRefused
+from payments.models import BusinessType, PaymentRequest, Settlement
+from payments.services import RETURN_REASONS, revise_draft, save_drafts, submit_payment_requests
+from payments.states import EDITABLE, DetailState, RequestState
+
+
+@require_http_methods(["GET", "POST"])
+@officer("unit_clerk")
+def new_payment(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """Write down a new request; `then=submit` submits it right away."""
+    if request.method == "GET":
+        indicator = request.GET.get("indicator", "")
+        form = PaymentForm({"indicator": indicator, "business_type": "1", "settlement": "2"})
+        return _page(request, desk, form)
+
+    def save() -> PaymentRequest:
+        return save_drafts(inputs=[PaymentForm.from_post(request.POST).parse()], clerk=desk.actor, now=desk.now)[0]
+
+    return _save(request, desk, save, None)
+
+
+@require_http_methods(["GET", "POST"])
+@officer("unit_clerk")
+def edit_payment(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
+    """Change a draft, a returned or a blocked request; `then=submit` submits it right away."""
+    payment = find_request(desk, pk)
+    if request.method == "GET":
+        if payment.state not in EDITABLE:
+            raise TransitionNotAllowed(f"单据当前为「{payment.get_state_display()}」，不能修改。", field="state")
+        return _page(request, desk, PaymentForm.from_request(payment), payment)
+
+    def save() -> PaymentRequest:
+        given = PaymentForm.from_post(request.POST).parse()
+        return revise_draft(request_id=pk, given=given, clerk=desk.actor, now=desk.now)
+
+    return _save(request, desk, save, payment)
+
+
+@require_http_methods(["GET", "POST"])
+@officer("unit_clerk")
+def reissue_payment(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
+    """Repeat the failed rows of a request in a new one; posted fields go over what the old request says.
+
+    `lines-N-left_out` leaves the Nth failed row out.
+    """
+    payment = find_request(desk, pk)
+    failed = list(payment.details.filter(state=DetailState.FAILED, reissued_as__isnull=True).order_by("seq"))
+    form = PaymentForm.repeating(payment, failed)
+    if request.method == "GET":
+        if not failed:
+            raise ReissueRefused("本单没有可以重发的失败明细。", field="reissue_of")
+        return _page(request, desk, form, repeats=payment)
+    given = form.overlaid(request.POST)
+
+    def save() -> PaymentRequest:
+        if not failed:
+            raise ReissueRefused("本单没有可以重发的失败明细。", field="reissue_of")
+        return save_drafts(inputs=[given.parse()], clerk=desk.actor, now=desk.now)[0]
+
+    return _save(request, desk, save, None, form=given, repeats=payment)
+
+
+@require_POST
+@officer("unit_clerk")
+def form_lines(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """Draw the form again with one payee line more (`add`) or less (`remove=N`); nothing is saved."""
+    form = PaymentForm.from_post(request.POST)
+    removed = request.POST.get("remove", "")
+    if removed.isdigit() and int(removed) < len(form.lines):
+        del form.lines[int(removed)]
+    if "add" in request.POST:
+        form.lines.append(dict.fromkeys(LINE_FIELDS, ""))
+    pk = uuid_or_none(request.POST.get("pk"))
+    return _page(request, desk, form, find_request(desk, pk) if pk else None)
+
+
+@require_GET
+@officer("unit_clerk")
+def balance(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """Return the panel beside the form: what the indicator and its quota leave, before and after this request."""
+    form = PaymentForm.from_post(request.GET)
+    context = _balance(desk, form) | {"form": form, "swap": True}
+    return render(request, "payments/_balance.html", context)
+
+
+def _balance(desk: Desk, form: PaymentForm) -> dict[str, Any]:
+    pk = uuid_or_none(form.values.get("indicator"))
+    indicator = None
+    if pk is not None:
+        indicator = indicators_for(desk.actor, desk.fiscal_year).filter(pk=pk).first()
+    if indicator is None:
+        return {"indicator": None, "total": form.total, "dept_codes": []}
+    quota = getattr(indicator, "quota", None)
+    left = indicator.amount_available - form.total
+    quota_left = quota.amount_available - form.total if quota else None
+    return {
+        "indicator": indicator,
+        "quota": quota,
+        "total": form.total,
+        "left": left,
+        "quota_left": quota_left,
+        "short": left < 0 or (quota_left is not None and quota_left < 0),
+        "dept_codes": dept_codes_for(indicator),
+    }
+
+
+def _save(
+    request: HttpRequest,
+    desk: Desk,
+    save: Callable[[], PaymentRequest],
+    payment: PaymentRequest | None,
+    form: PaymentForm | None = None,
+    repeats: PaymentRequest | None = None,
+) -> HttpResponse:
+    def do() -> Done:
+        saved = save()
+        address = reverse("payment-detail", args=[saved.pk])
+        if request.POST.get("then") != "submit":
+            return Done("草稿已保存", address, [accepted_item(saved, saved.request_no)])
+        return _submit(saved, desk, address)
+
+    def failed(error: TreasuryError) -> HttpResponse:
+        return _page(request, desk, form or PaymentForm.from_post(request.POST), payment, error, repeats)
+
+    return perform(request, desk, do, failed=failed)
+
+
+def _submit(saved: PaymentRequest, desk: Desk, address: str) -> Done:
+    """Submit what was just saved. A refusal leaves the draft and leads back to the form, with every finding."""
+    try:
+        outcome = submit_payment_requests(request_ids=[saved.pk], clerk=desk.actor, now=desk.now)
+        outcome.raise_if_refused()
+    except TreasuryError as refusal:
+        refused = refused_items(refusal, saved.pk, saved.request_no)
+        item = accepted_item(saved, saved.request_no)
+        back = reverse("payment-edit", args=[saved.pk])
+        return Done("草稿已保存，但没有提交成功", back, [item], refused, refusal.http_status)
+    submitted = outcome.accepted[0]
+    message = {
+        RequestState.ON_HOLD: "已提交，触发监控规则，等待监控岗处置",
+        RequestState.BLOCKED: "未能提交：被监控规则拦截",
+    }.get(RequestState(submitted.state), "已提交，进入审核")
+    return Done(message, address, [accepted_item(submitted, submitted.request_no)])
+
+
+def _page(
+    request: HttpRequest,
+    desk: Desk,
+    form: PaymentForm,
+    payment: PaymentRequest | None = None,
+    error: TreasuryError | None = None,
+    repeats: PaymentRequest | None = None,
+) -> HttpResponse:
+    """Draw the form with what was typed, and each finding at its field."""
+    findings = [(html_id(f.field), f) for f in findings_of(error)] if error else _findings_of_submit(request)
+    if not form.lines:
+        form.lines = [dict.fromkeys(LINE_FIELDS, "")]
+    indicators = indicators_for(desk.actor, desk.fiscal_year).filter(quota__isnull=False)
+    returned = None
+    if payment is not None and payment.state in EDITABLE:
+        returned = latest_reasons([payment.pk], ["return", "reject_hold"]).get(payment.pk)
+    context = {
+        "form": form,
+        "lines": list(enumerate(form.lines)),
+        "payment": payment,
+        "repeats": repeats,
+        "indicators": list(indicators),
+        "business_types": BusinessType.choices,
+        "settlements": Settlement.choices,
+        "findings": findings,
+        "errors": {field: finding.message for field, finding in reversed(findings)},
+        "returned": returned,
+        "returned_for": RETURN_REASONS.get(returned.reason_code, "") if returned else "",
+        "post_to": _address(payment, repeats),
+        **_balance(desk, form),
+    }
+    return render(request, "payments/form.html", context, status=error.http_status if error else 200)
+
+
+def _address(payment: PaymentRequest | None, repeats: PaymentRequest | None) -> str:
+    if payment is not None:
+        return reverse("payment-edit", args=[payment.pk])
+    return reverse("payment-reissue", args=[repeats.pk]) if repeats else reverse("payment-new")
+
+
+def _findings_of_submit(request: HttpRequest) -> list[tuple[str, Finding]]:
+    """Return why the submission that led here (`?done=`) was refused, to be shown at the fields."""
+    key = request.GET.get("done", "")
+    if not uuid_or_none(key):
+        return []
+    stored = IdempotencyKey.objects.filter(owner=f"user:{request.user.pk}", key=key).first()
+    refused = stored.answer["refused"] if stored else []
+    findings = [Finding(item["code"], item["field"] or "", item["message"]) for item in refused]
+    return [(html_id(finding.field), finding) for finding in findings]

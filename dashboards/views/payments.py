@@ -1,0 +1,167 @@
+"""Payment requests: the list, one request with its whole track, and the buttons a clerk has on them."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from budget.codes import CodeKind
+from budget.selectors import code_names
+from core.errors import NotFound
+from core.models import Transition
+from dashboards import selectors
+from dashboards.acting import chosen, done, next_page, perform, uuid_or_none
+from dashboards.desk import READERS, Desk, officer
+from dashboards.track import stops_of
+from monitoring.selectors import alerts_of
+from parties.models import ReviewDecision
+from payments.models import ClearingLine, LimitNotice, PaymentRequest
+from payments.services import RETURN_REASONS, cancel_payment_requests, submit_payment_requests
+from payments.states import EDITABLE, DetailState, RequestState
+from vouchers.models import Delivery
+
+S = RequestState
+FILTERS: tuple[tuple[str, str, Sequence[str]], ...] = (
+    ("draft", "草稿", (S.DRAFT,)),
+    ("returned", "退回", (S.RETURNED,)),
+    ("blocked", "拦截", (S.BLOCKED,)),
+    ("on_hold", "挂起", (S.ON_HOLD,)),
+    ("in_review", "待审核", (S.IN_REVIEW,)),
+    ("approved", "已终审", (S.APPROVED, S.VOUCHERED)),
+    ("sealed", "已发银行", (S.SEALED, S.ACCEPTED)),
+    ("bank_refused", "银行退回", (S.BANK_REFUSED,)),
+    ("paid", "已支付", (S.PAID,)),
+    ("failed", "部分/失败", (S.PARTIALLY_PAID, S.FAILED)),
+    ("cleared", "已清算", (S.CLEARED,)),
+    ("voided", "作废", (S.VOIDED,)),
+)
+
+
+@require_GET
+@officer(*READERS)
+def payment_list(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """List the requests the officer may see; filtered by state or words, by keyset pages."""
+    state, words = request.GET.get("state", ""), " ".join(request.GET.get("q", "").split())[:60].replace("\0", "")
+    rows = selectors.requests_for(desk.actor, desk.fiscal_year)
+    states = next((states for key, _, states in FILTERS if key == state), None)
+    if state == "reissuable":
+        rows = selectors.reissuable(desk)
+    elif states is not None:
+        rows = rows.filter(state__in=states)
+    else:
+        state = ""
+    if words:
+        rows = selectors.matching(rows, words)
+    page = selectors.page_of(rows, uuid_or_none(request.GET.get("before")))
+    context = {
+        "rows": selectors.queue_rows(page.rows),
+        "following": page.following,
+        "continued": "before" in request.GET,
+        "filters": [(key, label) for key, label, _ in FILTERS],
+        "state": state,
+        "q": words,
+        "editable": EDITABLE,
+        "clerk": desk.holds("unit_clerk"),
+        "here": request.get_full_path(),
+    }
+    return render(request, "payments/list.html", context)
+
+
+@require_GET
+@officer(*READERS)
+def payment_detail(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
+    """Show one request: content, details, and everything that ever happened to it."""
+    payment = find_request(desk, pk)
+    return render(request, "payments/detail.html", track_context(desk, payment))
+
+
+def find_request(desk: Desk, pk: UUID | None) -> PaymentRequest:
+    """Return a request the officer may see, of whatever year.
+
+    :raises NotFound: for an unknown one and for one of somebody else.
+    """
+    rows = selectors.visible_requests(desk.actor).select_related(
+        "unit", "indicator", "quota", "payer_account__agent_bank", "created_by", "reissue_of", "voucher"
+    )
+    found = rows.filter(pk=pk).first()
+    if found is None:
+        raise NotFound("单据不存在或不在您的权限范围内。", field="id")
+    return found
+
+
+def track_context(desk: Desk, payment: PaymentRequest) -> dict[str, Any]:
+    """Return what the page and the pane show about one request; a fixed number of queries."""
+    rows = payment.details.select_related("receipt_line", "reissued_as__request").prefetch_related("refunds")
+    details = list(rows.order_by("seq"))
+    events = list(Transition.objects.filter(document_id=payment.id).order_by("id"))
+    decisions = list(ReviewDecision.objects.filter(document_id=payment.id).order_by("at"))
+    alerts = list(alerts_of(payment.id))
+    year, indicator = payment.fiscal_year, payment.indicator
+    clerk = desk.holds("unit_clerk")
+    failed = [d for d in details if d.state == DetailState.FAILED and d.reissued_as_id is None]
+    return {
+        "payment": payment,
+        "details": details,
+        "refunds": [refund for detail in details for refund in detail.refunds.all()],
+        "events": events,
+        "decisions": decisions,
+        "alerts": alerts,
+        "current_alerts": [a for a in alerts if a.revision == payment.revision],
+        "stops": stops_of(payment, events, decisions),
+        "attachments": list(payment.attachments.order_by("added_at")),
+        "receipt": getattr(payment, "receipt", None) if payment.amount_paid or payment.amount_failed else None,
+        "delivery": Delivery.objects.filter(voucher=payment.voucher_id).first() if payment.voucher_id else None,
+        "clearings": list(
+            ClearingLine.objects.filter(detail__request=payment).select_related("clearing__agent_bank").order_by("id")
+        ),
+        "limit_notices": list(LimitNotice.objects.filter(request=payment).select_related("voucher").order_by("id")),
+        "function_name": code_names(year, CodeKind.FUNCTION, [indicator.function_code]).get(indicator.function_code),
+        "gov_name": code_names(year, CodeKind.GOV_ECONOMIC, [indicator.gov_economic_code]).get(
+            indicator.gov_economic_code
+        ),
+        "dept_name": code_names(year, CodeKind.DEPT_ECONOMIC, [payment.dept_economic_code]).get(
+            payment.dept_economic_code
+        ),
+        "last_return": next((e for e in reversed(events) if e.action in ("return", "reject_hold", "block")), None),
+        "reasons": RETURN_REASONS,
+        "may_edit": clerk and payment.state in EDITABLE,
+        "may_submit": clerk and payment.state in (S.DRAFT, S.RETURNED),
+        "may_reissue": clerk and bool(failed),
+        "failed": failed,
+    }
+
+
+@require_POST
+@officer("unit_clerk")
+def submit(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """Submit drafts and returned requests; each is answered for: in review, on hold, blocked, or refused with why."""
+
+    def do() -> Any:
+        ids = chosen(request)
+        outcome = submit_payment_requests(request_ids=ids, clerk=desk.actor, now=desk.now)
+        back = next_page(request, reverse("payment-list"))
+        return done(outcome, verb="提交", next=back, numbers=numbers(ids))
+
+    return perform(request, desk, do)
+
+
+@require_POST
+@officer("unit_clerk")
+def cancel(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """Give up drafts, returned or blocked requests; their numbers stay used."""
+
+    def do() -> Any:
+        ids = chosen(request)
+        outcome = cancel_payment_requests(request_ids=ids, clerk=desk.actor, now=desk.now)
+        return done(outcome, verb="作废", next=next_page(request, reverse("payment-list")), numbers=numbers(ids))
+
+    return perform(request, desk, do)
+
+
+def numbers(ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return the request numbers of these ids, for the answer."""
+    return dict(PaymentRequest.objects.filter(pk__in=ids).values_list("pk", "request_no"))

@@ -1,0 +1,157 @@
+"""The voucher library: every document of ours, what stands in it, and what became of it."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from core.errors import NotFound, TreasuryError
+from core.models import Transition
+from dashboards import selectors
+from dashboards.acting import uuid_or_none
+from dashboards.desk import READERS, Desk, officer
+from parties.selectors import visible_unit_codes
+from payments.models import PaymentRequest
+from vouchers.codec import decode_content
+from vouchers.models import Delivery, InboxMessage, Voucher
+from vouchers.schema import Field, known_types, voucher_type
+from vouchers.states import LIBRARY_CODE, InboxState, VoucherState
+
+
+def vouchers_for(desk: Desk) -> QuerySet[Voucher]:
+    """Return the vouchers the officer may see: a unit's are those of its own payments."""
+    rows = Voucher.objects.filter(adm_div_code=desk.actor.adm_div_code)
+    if visible_unit_codes(desk.actor) is None:
+        return rows
+    mine = selectors.visible_requests(desk.actor)
+    return rows.filter(Q(document_id__in=mine.values("pk")), document_type=PaymentRequest._meta.label)
+
+
+def find_voucher(desk: Desk, pk: UUID) -> Voucher:
+    """:raises NotFound: for an unknown one and for one of somebody else."""
+    found = vouchers_for(desk).filter(pk=pk).first()
+    if found is None:
+        raise NotFound("凭证不存在或不在您的权限范围内。", field="id")
+    return found
+
+
+@require_GET
+@officer(*READERS)
+def voucher_list(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """List vouchers, newest first, filtered by type, state or number."""
+    kind, state = request.GET.get("type", ""), request.GET.get("state", "")
+    number = request.GET.get("q", "").strip().replace("\0", "")[:40]
+    rows = vouchers_for(desk).filter(fiscal_year=desk.fiscal_year).defer("text", "signature")
+    if kind in known_types():
+        rows = rows.filter(voucher_type=kind)
+    if state in VoucherState.values:
+        rows = rows.filter(state=state)
+    if number:
+        rows = rows.filter(voucher_no__icontains=number)
+    page = selectors.page_of(rows.select_related("delivery"), uuid_or_none(request.GET.get("before")))
+    ours = [voucher_type(code) for code in known_types() if voucher_type(code).sender in ("finance", "unit")]
+    context = {
+        "rows": page.rows,
+        "following": page.following,
+        "types": [(t.code, t.cn) for t in ours],
+        "type_names": {t.code: t.cn for t in ours},
+        "states": VoucherState.choices,
+        "type": kind,
+        "state": state,
+        "q": number,
+    }
+    return render(request, "vouchers/list.html", context)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One field as a person reads it: its Chinese name, its tag and its text."""
+
+    cn: str
+    tag: str
+    value: str
+    receipt: bool
+    kind: str
+
+
+def _fields(fields: tuple[Field, ...], values: dict[str, str]) -> list[Shown]:
+    return [Shown(f.cn, f.tag, values[f.tag], f.receipt, f.kind) for f in fields if values.get(f.tag)]
+
+
+def _read(text: bytes) -> tuple[list[Shown], list[list[Shown]]]:
+    """Return the filled fields of a document and of each of its details."""
+    content, _ = decode_content(text)
+    kind = voucher_type(content.voucher_type)
+    return _fields(kind.main, dict(content.main)), [_fields(kind.detail, dict(d)) for d in content.details]
+
+
+@require_GET
+@officer(*READERS)
+def voucher_detail(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
+    """Show one voucher: fields, state in the library, sendings, receipt, signature."""
+    voucher = find_voucher(desk, pk)
+    main, details = _read(bytes(voucher.text))
+    receipt = receipt_of(voucher)
+    answer: list[Shown] = []
+    if receipt is not None:
+        try:
+            answer = [field for field in _read(bytes(receipt.text))[0] if field.receipt]
+        except TreasuryError:  # a refused receipt may be unreadable; its reason is shown instead
+            answer = []
+    delivery = Delivery.objects.filter(voucher=voucher).select_related("partner").first()
+    context = {
+        "voucher": voucher,
+        "type_name": voucher_type(voucher.voucher_type).cn,
+        "library_code": LIBRARY_CODE[VoucherState(voucher.state)],
+        "main": main,
+        "details": details,
+        "receipt": receipt,
+        "answer": answer,
+        "delivery": delivery,
+        "tries": list(delivery.tries.order_by("id")) if delivery else [],
+        "events": list(Transition.objects.filter(document_id=voucher.pk).order_by("id")),
+        "payment": PaymentRequest.objects.filter(pk=voucher.document_id).first(),
+    }
+    return render(request, "vouchers/detail.html", context)
+
+
+def receipt_of(voucher: Voucher) -> InboxMessage | None:
+    """Return the latest receipt that came for a voucher, an accepted one before a refused one."""
+    rows = InboxMessage.objects.filter(
+        adm_div_code=voucher.adm_div_code,
+        fiscal_year=voucher.fiscal_year,
+        voucher_type=voucher.voucher_type,
+        voucher_no=voucher.voucher_no,
+        flag=1,
+    ).order_by("-id")
+    return rows.exclude(state=InboxState.REFUSED).first() or rows.first()
+
+
+@require_GET
+@officer(*READERS)
+def voucher_xml(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
+    """Send the inner document, exactly the bytes whose base64 text was signed (GBK)."""
+    voucher = find_voucher(desk, pk)
+    return _xml(decode_content(bytes(voucher.text))[1], f"{voucher.voucher_type}-{voucher.voucher_no}.xml")
+
+
+@require_GET
+@officer(*READERS)
+def receipt_xml(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
+    """Send the inner document of the receipt."""
+    voucher = find_voucher(desk, pk)
+    receipt = receipt_of(voucher)
+    if receipt is None:
+        raise NotFound("该凭证还没有回单。", field="id")
+    return _xml(decode_content(bytes(receipt.text))[1], f"{voucher.voucher_type}-{voucher.voucher_no}-receipt.xml")
+
+
+def _xml(inner: bytes, name: str) -> HttpResponse:
+    return HttpResponse(
+        inner,
+        content_type="application/xml; charset=GBK",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
