@@ -14,6 +14,7 @@ from budget.models import BudgetIndicator, IndicatorAdjustment
 from budget.states import ADJUSTMENT_FLOW
 from core.actors import Actor
 from core.errors import AmountInvalid, Conflict, NotFound, RoleRequired, TreasuryError
+from core.money import LIMIT, check_positive
 from core.outcomes import Outcome, judge
 from core.transitions import check_move, move
 from parties.errors import ActedBefore
@@ -44,9 +45,11 @@ def create_adjustment(
         raise AdjustmentInvalid("变动类型不在代码表内。", field="kind")
     if not doc_no.strip() or len(doc_no) > 60:
         raise AdjustmentInvalid("请填写文号（最多 60 字）。", field="doc_no")
-    if amount <= 0:
-        raise AmountInvalid("金额须大于零。", field="amount")
-    if not BudgetIndicator.objects.filter(pk=indicator_id, adm_div_code=clerk.adm_div_code).exists():
+    check_positive(amount, field="amount")
+    indicator = BudgetIndicator.objects.filter(
+        pk=indicator_id, adm_div_code=clerk.adm_div_code, fiscal_year=context.fiscal_year
+    )
+    if not indicator.exists():
         raise NotFound("指标不存在。", field="indicator_id")
     same = IndicatorAdjustment.objects.filter(
         adm_div_code=context.adm_div_code, fiscal_year=context.fiscal_year, doc_no=doc_no, kind=kind
@@ -86,6 +89,7 @@ def decide_adjustments(
     available = {pk: row.amount_available for pk, row in rows.items()}
     plannable = {pk: row.amount_plannable for pk, row in rows.items()}
     frozen = {pk: row.amount_frozen for pk, row in rows.items()}
+    total = {pk: row.amount_total for pk, row in rows.items()}
 
     def check(adjustment: IndicatorAdjustment) -> None:
         check_move(ADJUSTMENT_FLOW, adjustment, action, approver)
@@ -96,6 +100,8 @@ def decide_adjustments(
         pk, column, sign = adjustment.indicator_id, *EFFECT[Kind(adjustment.kind)]
         change = adjustment.amount * sign * (1 if column == "total" else -1)  # on what is available
         left = min(available[pk], plannable[pk])
+        if column == "total" and total[pk] + change >= LIMIT:
+            raise AmountInvalid("追加后指标总额超出可记载的范围。", field="amount", asked=adjustment.amount)
         if left + change < 0:
             raise IndicatorExceeded(
                 f"指标可用且未安排计划的余额只有 {left:,.2f}。", field="amount", available=left, asked=adjustment.amount
@@ -104,8 +110,7 @@ def decide_adjustments(
             raise IndicatorExceeded(f"冻结余额只有 {frozen[pk]:,.2f}。", field="amount", available=frozen[pk])
         available[pk] += change
         plannable[pk] += change
-        if column == "frozen":
-            frozen[pk] += adjustment.amount * sign
+        (frozen if column == "frozen" else total)[pk] += adjustment.amount * sign
 
     outcome = judge(found, adjustment_ids, check)
     move(ADJUSTMENT_FLOW, outcome.accepted, action, by=approver, at=now, reason=reason[:300])

@@ -17,8 +17,8 @@ from budget.models import BudgetIndicator, PaymentMode, Quota, SpendingPlan
 from budget.states import PLAN_FLOW
 from core.actors import Actor
 from core.batch import copy_rows, update_from_values
-from core.errors import AmountInvalid, NotFound, RoleRequired, TreasuryError
-from core.money import wire_yuan
+from core.errors import NotFound, RoleRequired, TreasuryError
+from core.money import check_positive, wire_yuan
 from core.numbering import take_numbers
 from core.outcomes import Outcome, judge
 from core.transitions import check_move, move
@@ -67,8 +67,7 @@ def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime, acti
             raise NotFound("指标不存在或不属于本单位。", field="indicator_id")
         if not 1 <= given.month <= 12:
             raise PlanInvalid("月份应为 1–12。", field="month")
-        if given.amount <= 0:
-            raise AmountInvalid("金额须大于零。", field="amount")
+        check_positive(given.amount, field="amount")
     numbers = take_numbers(
         adm_div_code=context.adm_div_code, fiscal_year=context.fiscal_year, kind="plan", count=len(inputs)
     )

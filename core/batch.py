@@ -1,6 +1,5 @@
 """Set-based writes: one statement for many rows. Round trips, not fsync, are what a payday costs."""
 
-import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
@@ -21,21 +20,23 @@ def copy_rows(rows: Sequence[models.Model]) -> None:
     if not rows:
         return
     fields = [f for f in rows[0]._meta.concrete_fields if not isinstance(f, models.AutoField)]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    for row in rows:
-        writer.writerow([_copy_value(f.get_db_prep_save(f.pre_save(row, True), connection)) for f in fields])
-    buffer.seek(0)
+    lines = (
+        ",".join(_copy_value(f.get_db_prep_save(f.pre_save(row, True), connection)) for f in fields) for row in rows
+    )
+    buffer = io.StringIO("\n".join(lines) + "\n")
     columns = ", ".join(connection.ops.quote_name(str(f.column)) for f in fields)
     table = connection.ops.quote_name(rows[0]._meta.db_table)
-    with connection.cursor() as cursor:
+    with connection.wrap_database_errors, connection.cursor() as cursor:
         cursor.cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '\\N')", buffer)
 
 
 def _copy_value(value: Any) -> str:
+    """Quote everything but NULL: a text that reads `\\N` is a text, and no line can read `\\.`, the end of a COPY."""
     adapted = getattr(value, "adapted", value)  # psycopg2 wraps JSON values
-    if adapted is None:
-        return "\\N"
+    return "\\N" if adapted is None else '"' + _copy_text(adapted).replace('"', '""') + '"'
+
+
+def _copy_text(adapted: Any) -> str:
     if isinstance(adapted, bool):
         return "t" if adapted else "f"
     if isinstance(adapted, memoryview | bytes):
@@ -46,7 +47,7 @@ def _copy_value(value: Any) -> str:
         return json.dumps(adapted, ensure_ascii=False)
     if isinstance(adapted, str | int | Decimal | UUID):
         return str(adapted)
-    raise TypeError(f"no COPY form for {type(value).__name__}")
+    raise TypeError(f"no COPY form for {type(adapted).__name__}")
 
 
 def update_from_values(
@@ -65,6 +66,6 @@ def update_from_values(
     sql = (
         f"UPDATE {model._meta.db_table} t SET {sets} FROM (VALUES %s) AS v(id, {', '.join(columns)}) WHERE t.id = v.id"
     )
-    with connection.cursor() as cursor:
+    with connection.wrap_database_errors, connection.cursor() as cursor:
         execute_values(cursor.cursor, sql, values, template=template, page_size=len(values))
         return int(cursor.rowcount)

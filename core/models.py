@@ -1,5 +1,8 @@
 """Tables every app stands on: events, numbers, keys, days. No business nouns."""
 
+import operator
+from functools import reduce
+
 import pgtrigger
 from django.db import models
 
@@ -21,6 +24,12 @@ class RegionYearModel(models.Model):
 def append_only(name: str = "append_only") -> pgtrigger.Protect:
     """Return the trigger of a fact table: no UPDATE, no DELETE, whoever asks."""
     return pgtrigger.Protect(name=name, operation=pgtrigger.Update | pgtrigger.Delete)
+
+
+def any_changed(*fields: str) -> pgtrigger.Q:
+    """Return the trigger condition that one of these columns gets another value (columns of foreign keys by name)."""
+    changes = [pgtrigger.Q(**{f"old__{field}__df": pgtrigger.F(f"new__{field}")}) for field in fields]
+    return reduce(operator.or_, changes)
 
 
 class Transition(models.Model):

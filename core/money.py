@@ -11,6 +11,7 @@ from core.errors import AmountInvalid
 
 ZERO = Decimal("0.00")
 FEN = Decimal("0.01")
+LIMIT = Decimal(10) ** 14  # a money column holds less
 _YUAN = re.compile(r"(0|[1-9][0-9]{0,13})\.[0-9]{2}", re.ASCII)
 
 
@@ -22,6 +23,15 @@ def yuan(text: str, *, field: str | None = None) -> Decimal:
     if not isinstance(text, str) or not _YUAN.fullmatch(text):
         raise AmountInvalid("金额须为两位小数的数字，如 1234.50。", field=field, given=str(text)[:40])
     return Decimal(text)
+
+
+def check_positive(amount: Decimal, *, field: str | None = None) -> None:
+    """Check an amount that reached a service by another way than `yuan`: what a ledger row can hold.
+
+    :raises AmountInvalid: unless it is a Decimal above zero, of whole fen, below 10^14.
+    """
+    if not isinstance(amount, Decimal) or not amount.is_finite() or not ZERO < amount < LIMIT or amount % FEN:
+        raise AmountInvalid("金额须大于零，精确到分，且不超过 14 位整数。", field=field, given=str(amount)[:40])
 
 
 def format_yuan(amount: Decimal) -> str:

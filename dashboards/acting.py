@@ -106,6 +106,11 @@ def _run(request: HttpRequest, desk: Desk, do: Callable[[], Done]) -> Answer:
         raise
 
 
+def action_key(request: HttpRequest) -> str:
+    """Return the key under which what this form creates is found again: whose it is and the form's action id."""
+    return f"user:{request.user.pk}:{_action_id(request)}"
+
+
 def _action_id(request: HttpRequest) -> str:
     try:
         return str(UUID(request.POST.get("action_id", "")))

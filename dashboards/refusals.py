@@ -62,7 +62,8 @@ def wants_json(request: HttpRequest) -> bool:
 def refuse(request: HttpRequest, error: TreasuryError) -> HttpResponse:
     """Answer with the refusal: a page with the rule behind it and a way back, or JSON."""
     if wants_json(request):
-        return JsonResponse({"accepted": [], "refused": refused_items(error, None)}, status=error.http_status)
+        refused = [{key: value for key, value in item.items() if key != "no"} for item in refused_items(error, None)]
+        return JsonResponse({"accepted": [], "refused": refused}, status=error.http_status)
     context = {
         "title": _TITLES.get(error.http_status, "不能办理"),
         "status": error.http_status,

@@ -40,14 +40,12 @@ class Comparison:
 
     def write(self, not_yet_covered: list[str], out: TextIO = sys.stdout) -> None:
         """Print every figure as expected = actual, then what a later version will cover."""
-        topic = None
-        for figure in self.figures:
-            if figure.topic != topic:
-                topic = figure.topic
-                print(f"\n{topic}", file=out)
-            sign = "=" if figure.equal else "≠"
-            mark = "  " if figure.equal else "✗ "
-            print(f"  {mark}{figure.name}: {figure.expected} {sign} {figure.actual}", file=out)
+        for topic in dict.fromkeys(figure.topic for figure in self.figures):
+            print(f"\n{topic}", file=out)
+            for figure in self.figures:
+                if figure.topic == topic:
+                    sign, mark = ("=", "  ") if figure.equal else ("≠", "✗ ")
+                    print(f"  {mark}{figure.name}: {figure.expected} {sign} {figure.actual}", file=out)
         print("\n尚未覆盖 (not yet covered)", file=out)
         for item in not_yet_covered:
             print(f"  · {item}", file=out)

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.core.exceptions import ValidationError
 
-from parties.duties import conflicting_posts
+from core.errors import TreasuryError
 from parties.models import (
     AgentBank,
     BankAccount,
@@ -17,6 +17,7 @@ from parties.models import (
     ReviewNode,
     User,
 )
+from parties.services import check_grant
 
 
 class PostAssignmentForm(forms.ModelForm):
@@ -28,11 +29,18 @@ class PostAssignmentForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        user, post = data.get("user"), data.get("post")
-        if user and post:
-            held = PostAssignment.objects.filter(user__person=user.person).exclude(pk=self.instance.pk)
-            if conflicting_posts(held.filter(valid_to__isnull=True).values_list("post", flat=True), post):
-                raise ValidationError({"post": "该人员已任不相容岗位。"})
+        if data.get("user") and data.get("post") and data.get("valid_from"):
+            try:
+                check_grant(
+                    user=data["user"],
+                    post=data["post"],
+                    unit_code=data.get("unit_code") or "",
+                    valid_from=data["valid_from"],
+                    valid_to=data.get("valid_to"),
+                    instead_of=self.instance,
+                )
+            except TreasuryError as refusal:
+                raise ValidationError({refusal.field or "post": refusal.message}) from None
         return data
 
 

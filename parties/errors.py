@@ -7,6 +7,12 @@ class IncompatiblePosts(DutyConflict):
     code = "incompatible_posts"
 
 
+class PostPlaceInvalid(TreasuryError):
+    """A unit post names its unit, a bureau post does not: without a unit an officer would see every unit."""
+
+    code = "post_place_invalid"
+
+
 class ActedBefore(DutyConflict):
     """This natural person took another step on the same document."""
 

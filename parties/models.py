@@ -9,7 +9,7 @@ from django.db.models import Q
 from core.ids import new_id
 from core.models import RegionYearModel, append_only
 from core.money import MoneyField
-from parties.duties import Post, forbidden_pairs
+from parties.duties import UNIT_POSTS, Post, forbidden_pairs
 
 
 @pghistory.track()
@@ -160,7 +160,13 @@ class PostAssignment(models.Model):
                 fields=["user", "post", "unit_code", "section"],
                 condition=Q(valid_to__isnull=True),
                 name="post_granted_once",
-            )
+            ),
+            # Without a unit an officer sees every unit of the region: no unit post may be given so.
+            models.CheckConstraint(
+                name="unit_post_names_its_unit",
+                condition=Q(post__in=sorted(UNIT_POSTS)) & ~Q(unit_code="")
+                | ~Q(post__in=sorted(UNIT_POSTS)) & Q(unit_code=""),
+            ),
         ]
         triggers = [
             pgtrigger.Trigger(
@@ -177,9 +183,11 @@ class PostAssignment(models.Model):
                      WHERE other.id <> NEW.id
                        AND COALESCE(other.valid_to, 'infinity') >= NEW.valid_from
                        AND COALESCE(NEW.valid_to, 'infinity') >= other.valid_from
-                       AND (NEW.post, other.post) IN ("""
+                       AND ((NEW.post, other.post) IN ("""
                     + ", ".join(f"('{post}', '{other}')" for post, other in forbidden_pairs())
                     + """)
+                            OR (other.user_id = NEW.user_id AND NEW.post <> other.post AND NEW.unit_code <> ''
+                                AND other.unit_code <> '' AND NEW.unit_code <> other.unit_code))
                      LIMIT 1;
                     IF clash IS NOT NULL THEN
                         RAISE EXCEPTION 'posts % and % may not be held by one person', NEW.post, clash

@@ -4,7 +4,7 @@ from django.db import transaction
 
 from core.actors import Actor
 from parties.duties import UNIT_POSTS, Post, conflicting_posts
-from parties.errors import IncompatiblePosts
+from parties.errors import IncompatiblePosts, PostPlaceInvalid
 from parties.models import PostAssignment, User
 
 
@@ -24,20 +24,11 @@ def grant_post(
     Locks the person's row, so that two grants at once cannot slip past each other; a trigger checks again.
 
     :raises IncompatiblePosts: naming the post that stands in the way.
+    :raises PostPlaceInvalid: if a unit post names no unit, or a bureau post does.
     """
-    assert (post in UNIT_POSTS) == bool(unit_code), "a unit post names its unit, a bureau post does not"
-    if user.person is None:
-        raise IncompatiblePosts("该登录账号没有对应的人员，不能授予岗位。", field="user")
-    type(user.person).objects.select_for_update().get(pk=user.person.pk)
-    held = PostAssignment.objects.filter(user__person=user.person).exclude(valid_to__lt=valid_from)
-    clash = conflicting_posts(held.values_list("post", flat=True), post)
-    if clash:
-        raise IncompatiblePosts(
-            f"{user.person.name} 已任「{Post(clash[0]).label}」，不能兼任「{Post(post).label}」（不相容岗位）。",
-            field="post",
-            held=clash[0],
-            wanted=post,
-        )
+    if user.person is not None:
+        type(user.person).objects.select_for_update().get(pk=user.person.pk)
+    check_grant(user=user, post=post, unit_code=unit_code, valid_from=valid_from, valid_to=valid_to)
     return PostAssignment.objects.create(
         adm_div_code=user.adm_div_code,
         user=user,
@@ -48,6 +39,43 @@ def grant_post(
         valid_to=valid_to,
         granted_by=granted_by.name,
     )
+
+
+def check_grant(
+    *,
+    user: User,
+    post: str,
+    unit_code: str,
+    valid_from: date,
+    valid_to: date | None = None,
+    instead_of: PostAssignment | None = None,
+) -> None:
+    """Check a post to be given, or (`instead_of`) changed; the same rules as the trigger and constraint beneath.
+
+    :raises IncompatiblePosts, PostPlaceInvalid: see `grant_post`.
+    """
+    if (post in UNIT_POSTS) != bool(unit_code):
+        raise PostPlaceInvalid("单位岗位须指明单位，财政岗位不得指明单位。", field="unit_code")
+    if user.person is None:
+        raise IncompatiblePosts("该登录账号没有对应的人员，不能授予岗位。", field="user")
+    held = PostAssignment.objects.filter(user__person=user.person).exclude(valid_to__lt=valid_from)
+    if valid_to is not None:
+        held = held.exclude(valid_from__gt=valid_to)
+    if instead_of is not None:
+        held = held.exclude(pk=instead_of.pk)
+    clash = conflicting_posts(held.values_list("post", flat=True), post)
+    if clash:
+        raise IncompatiblePosts(
+            f"{user.person.name} 已任「{Post(clash[0]).label}」，不能兼任「{Post(post).label}」（不相容岗位）。",
+            field="post",
+            held=clash[0],
+            wanted=post,
+        )
+    elsewhere = held.filter(user=user).exclude(unit_code="").exclude(unit_code=unit_code).exclude(post=post).first()
+    if unit_code and elsewhere is not None:  # a log-in acts with all its posts at all its units
+        raise IncompatiblePosts(
+            "同一登录账号不能在不同单位任不同岗位，请另开登录账号。", field="post", held=elsewhere.post, wanted=post
+        )
 
 
 @transaction.atomic(savepoint=False)

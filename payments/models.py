@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from budget.models import BudgetIndicator, PaymentMode, Quota
-from core.models import RegionYearModel, append_only
+from core.models import RegionYearModel, any_changed, append_only
 from core.money import ZERO, MoneyField
 from parties.models import AgentBank, BankAccount, BudgetUnit, Person, ReviewChain
 from payments.states import DETAIL_FLOW, REQUEST_FLOW, DetailState, RequestState
@@ -102,7 +102,7 @@ class PaymentRequest(RegionYearModel):
             pgtrigger.Protect(
                 name="request_content_frozen",
                 operation=pgtrigger.Update,
-                condition=pgtrigger.AnyChange(*_CONTENT) & ~pgtrigger.Q(old__state__in=["draft", "returned", "blocked"]),
+                condition=any_changed(*_CONTENT) & ~pgtrigger.Q(old__state__in=["draft", "returned", "blocked"]),
             ),
         ]
 

@@ -138,7 +138,7 @@ def _store_once(bodies: Sequence[EnvelopeBody], sender: ExchangePartner, now: da
         if refusal is None:
             in_this_envelope[_key(body)] = digest
         answers.append(_answer(body, digest, "stored" if refusal is None else "refused", row.pk, refusal))
-    copy_rows(sorted(rows, key=_key))  # two envelopes with the same documents never wait for each other in a circle
+    copy_rows(sorted(rows, key=_key))  # in one order: two envelopes never wait for each other in a circle
     return answers
 
 

@@ -13,7 +13,7 @@ _IDENTITY = {"adm_div_code": "990100000", "fiscal_year": 2026, "voucher_type": "
 _DIGEST = "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"
 
 
-class MessageSignatureScheme(OpenApiAuthenticationExtension):
+class MessageSignatureScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """RFC 9421 has no scheme type in OpenAPI; the header stands for the profile of docs/bank-api.md."""
 
     target_class = "vouchers.authentication.PartnerSignature"

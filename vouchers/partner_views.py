@@ -94,9 +94,9 @@ class PartnerView(APIView):
 
     def finalize_response(
         self, request: HttpRequest, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    ) -> Response:
         """Render, so that the bytes are final, and sign them if we know for whom they are."""
-        answer: Any = super().finalize_response(request, response, *args, **kwargs)
+        answer: Response = super().finalize_response(request, response, *args, **kwargs)
         answer["Cache-Control"] = "no-store"
         answer.render()
         caller = getattr(request, "caller", None)
@@ -129,7 +129,7 @@ class NoSuchAddress(APIView):
     """Everything else below /api/v1/: a problem document, not a page for people."""
 
     schema = None
-    authentication_classes = []
+    authentication_classes: ClassVar[list[type]] = []
     permission_classes = [AllowAny]
     content_negotiation_class = AlwaysJson
 

@@ -152,3 +152,34 @@ _LIMIT_ENTRIES = {
     "clearing_2301": "清算",
     "clearing_2302": "退款清算",
 }
+
+
+@register.filter
+def action_name(action: str) -> str:
+    """Return what an event of a payment request is called."""
+    return _ACTIONS.get(action, action)
+
+
+_ACTIONS = {
+    "submit": "提交",
+    "hold": "监控挂起",
+    "block": "监控拦截",
+    "revise": "修改",
+    "pass_hold": "预警放行",
+    "reject_hold": "监控退回",
+    "advance": "审核通过，转下一岗",
+    "approve": "终审通过",
+    "return": "退回",
+    "reject": "否决",
+    "cancel": "作废",
+    "issue": "制单",
+    "cancel_voucher": "撤销制单",
+    "seal": "签章发送",
+    "accept": "银行签收",
+    "bank_refuse": "银行退回",
+    "void_refused": "退回后作废",
+    "pay_full": "支付成功",
+    "pay_part": "部分支付",
+    "fail": "支付失败",
+    "clear": "清算",
+}

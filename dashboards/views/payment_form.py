@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from budget.selectors import dept_codes_for, indicators_for
 from core.errors import TransitionNotAllowed, TreasuryError
 from core.models import IdempotencyKey
-from dashboards.acting import Done, accepted_item, perform, uuid_or_none
+from dashboards.acting import Done, accepted_item, action_key, perform, uuid_or_none
 from dashboards.desk import Desk, officer
 from dashboards.forms import LINE_FIELDS, PaymentForm, html_id
 from dashboards.refusals import Finding, findings_of, refused_items
@@ -22,6 +22,11 @@ from payments.errors import ReissueRefused
 from payments.models import BusinessType, PaymentRequest, Settlement
 from payments.services import RETURN_REASONS, revise_draft, save_drafts, submit_payment_requests
 from payments.states import EDITABLE, DetailState, RequestState
+
+_SUBMITTED: dict[str, str] = {
+    RequestState.ON_HOLD: "已提交，触发监控规则，等待监控岗处置",
+    RequestState.BLOCKED: "未能提交：被监控规则拦截",
+}
 
 
 @require_http_methods(["GET", "POST"])
@@ -34,7 +39,7 @@ def new_payment(request: HttpRequest, desk: Desk) -> HttpResponse:
         return _page(request, desk, form)
 
     def save() -> PaymentRequest:
-        return save_drafts(inputs=[PaymentForm.from_post(request.POST).parse()], clerk=desk.actor, now=desk.now)[0]
+        return _store(request, desk, PaymentForm.from_post(request.POST))
 
     return _save(request, desk, save, None)
 
@@ -75,7 +80,7 @@ def reissue_payment(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
     def save() -> PaymentRequest:
         if not failed:
             raise ReissueRefused("本单没有可以重发的失败明细。", field="reissue_of")
-        return save_drafts(inputs=[given.parse()], clerk=desk.actor, now=desk.now)[0]
+        return _store(request, desk, given)
 
     return _save(request, desk, save, None, form=given, repeats=payment)
 
@@ -145,8 +150,17 @@ def _save(
     return perform(request, desk, do, failed=failed)
 
 
+def _store(request: HttpRequest, desk: Desk, form: PaymentForm) -> PaymentRequest:
+    """Save a new request under the form's action id: asked again after a crash, it is found and not made twice."""
+    key = action_key(request)
+    return save_drafts(inputs=[form.parse()], clerk=desk.actor, now=desk.now, action_key=key)[0]
+
+
 def _submit(saved: PaymentRequest, desk: Desk, address: str) -> Done:
     """Submit what was just saved. A refusal leaves the draft and leads back to the form, with every finding."""
+    # anything else: this very form had submitted it already, when its answer was lost
+    if saved.state not in (RequestState.DRAFT, RequestState.RETURNED):
+        return Done(_SUBMITTED.get(saved.state, "已提交，进入审核"), address, [accepted_item(saved, saved.request_no)])
     try:
         outcome = submit_payment_requests(request_ids=[saved.pk], clerk=desk.actor, now=desk.now)
         outcome.raise_if_refused()
@@ -156,10 +170,7 @@ def _submit(saved: PaymentRequest, desk: Desk, address: str) -> Done:
         back = reverse("payment-edit", args=[saved.pk])
         return Done("草稿已保存，但没有提交成功", back, [item], refused, refusal.http_status)
     submitted = outcome.accepted[0]
-    message = {
-        RequestState.ON_HOLD: "已提交，触发监控规则，等待监控岗处置",
-        RequestState.BLOCKED: "未能提交：被监控规则拦截",
-    }.get(RequestState(submitted.state), "已提交，进入审核")
+    message = _SUBMITTED.get(submitted.state, "已提交，进入审核")
     return Done(message, address, [accepted_item(submitted, submitted.request_no)])
 
 

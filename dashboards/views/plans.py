@@ -20,7 +20,7 @@ from budget.services import (
 from budget.states import PlanState
 from core.errors import TreasuryError
 from dashboards import selectors
-from dashboards.acting import Done, accepted_item, chosen, done, next_page, perform, uuid_or_none
+from dashboards.acting import Done, accepted_item, action_key, chosen, done, next_page, perform, uuid_or_none
 from dashboards.desk import READERS, Desk, officer
 from dashboards.errors import ChoiceInvalid
 from dashboards.forms import amount_of, month_of, text_of, uuid_of
@@ -46,7 +46,8 @@ def new_plan(request: HttpRequest, desk: Desk) -> HttpResponse:
         return _list(request, desk)
 
     def do() -> Done:
-        saved = save_plans(inputs=_inputs(request), clerk=desk.actor, now=desk.now)
+        key = action_key(request)
+        saved = save_plans(inputs=_inputs(request), clerk=desk.actor, now=desk.now, action_key=key)
         address = reverse("plan-list")
         if request.POST.get("then") != "submit":
             return Done("用款计划已保存", address, [accepted_item(plan, plan.plan_no) for plan in saved])

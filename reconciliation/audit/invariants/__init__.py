@@ -1,0 +1,33 @@
+"""The invariants, one file for each or for a small group that reads the same tables. Ids as in docs/audit.md."""
+
+from reconciliation.audit.findings import Invariant
+from reconciliation.audit.invariants.approvals import I06
+from reconciliation.audit.invariants.authority import I03, I04
+from reconciliation.audit.invariants.balances import I02
+from reconciliation.audit.invariants.clearings import I10, I11
+from reconciliation.audit.invariants.days import I12, I22
+from reconciliation.audit.invariants.exchange import I14, I15
+from reconciliation.audit.invariants.histories import I17
+from reconciliation.audit.invariants.inbox import I16
+from reconciliation.audit.invariants.keys import I21
+from reconciliation.audit.invariants.numbers import I08
+from reconciliation.audit.invariants.people import I19
+from reconciliation.audit.invariants.projections import I25
+from reconciliation.audit.invariants.receipts import I09
+from reconciliation.audit.invariants.refunds import I13
+from reconciliation.audit.invariants.seals import I07
+from reconciliation.audit.invariants.settlement import I05
+
+# What reliability asks for and no table holds yet: said aloud, never counted as held.
+I01 = Invariant("I01", "总账借贷平衡", missing="总账（分录表）尚未建立。")
+I18 = Invariant("I18", "审计链连续", missing="带外部锚点的审计链尚未建立；流转记录由 I17 核对。")
+I20 = Invariant("I20", "收款人主数据双人维护", missing="收款人主数据表尚未建立，收款人随支付申请一并审核（I06）。")
+I23 = Invariant("I23", "跨年结转相等", missing="年终结转尚未建立。")
+I24 = Invariant("I24", "附件与摘要相符", missing="本命令只读数据库，不读附件文件存储。")
+
+INVARIANTS: tuple[Invariant, ...] = (
+    *(I01, I02, I03, I04, I05, I06, I07, I08, I09, I10, I11, I12, I13),
+    *(I14, I15, I16, I17, I18, I19, I20, I21, I22, I23, I24, I25),
+)
+
+__all__ = ["INVARIANTS"]

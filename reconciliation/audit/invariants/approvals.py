@@ -1,0 +1,139 @@
+"""I06: what was sealed is what was approved: by every needed node, by different people, to the last character."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from core.money import wire_yuan
+from payments.content import content_digest
+from payments.models import PaymentDetail, PaymentRequest
+from reconciliation.audit.evidence import CHUNK, Fields, chunks, inner_bytes, own_fields
+from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
+
+# Documents whose voucher is sealed: payments, and the plans behind a sealed 5105.
+_SEALED = f"""
+sealed AS (
+    SELECT r.id, 'payments_paymentrequest' AS "table", r.request_no AS no, r.chain_id, r.amount, r.revision,
+           r.content_digest, r.created_by_id, v.made_by_id, v.sealed_by_id
+      FROM payments_paymentrequest r JOIN vouchers_voucher v ON v.id = r.voucher_id
+     WHERE v.signature <> '' AND NOT r.imported AND {in_region("r")}
+    UNION ALL
+    SELECT p.id, 'budget_spendingplan', p.plan_no, p.chain_id, p.amount, p.revision, p.content_digest,
+           p.created_by_id, v.made_by_id, v.sealed_by_id
+      FROM budget_spendingplan p JOIN budget_quotanotice n ON n.id = p.notice_id
+      JOIN vouchers_voucher v ON v.id = n.voucher_id
+     WHERE v.signature <> '' AND {in_region("p")}
+), needed AS (
+    SELECT s.id, n.ordinal, n.post FROM sealed s
+      JOIN parties_reviewnode n ON n.chain_id = s.chain_id AND s.amount >= n.amount_from
+), given AS (
+    SELECT s.id, d.ordinal, d.post, d.person_id, d.content_digest FROM sealed s
+      JOIN parties_reviewdecision d
+        ON d.document_id = s.id AND d.revision = s.revision AND d.decision = 'approve'
+)
+"""
+
+_COMPLETE = f"""
+WITH {_SEALED}
+SELECT s."table", s.id::text AS id,
+       concat(s.no, ' 已签章，但第 ', COALESCE(n.ordinal, g.ordinal), ' 节点 ',
+              CASE WHEN n.id IS NULL THEN '不在审核链内' ELSE '没有通过意见' END) AS explanation, NULL::numeric AS delta
+  FROM needed n FULL JOIN given g ON g.id = n.id AND g.ordinal = n.ordinal AND g.post = n.post
+  JOIN sealed s ON s.id = COALESCE(n.id, g.id)
+ WHERE n.id IS NULL OR g.id IS NULL
+UNION ALL
+SELECT s."table", s.id::text, concat(s.no, ' 已签章，但审核链没有任何节点'), NULL
+  FROM sealed s WHERE NOT EXISTS (SELECT 1 FROM needed n WHERE n.id = s.id)
+"""
+
+_PERSONS = f"""
+WITH {_SEALED}
+SELECT s."table", s.id::text AS id, concat(s.no, ' 的审核人同时是录入、制单或签章人') AS explanation, NULL::numeric AS delta
+  FROM sealed s JOIN given g ON g.id = s.id AND g.person_id IN (s.created_by_id, s.made_by_id, s.sealed_by_id)
+UNION ALL
+SELECT s."table", s.id::text, concat(s.no, ' 的签章人同时是录入或制单人'), NULL
+  FROM sealed s WHERE s.sealed_by_id IS NULL OR s.sealed_by_id IN (s.created_by_id, s.made_by_id)
+UNION ALL
+SELECT s."table", s.id::text, concat(s.no, ' 的 ', count(*), ' 个节点只有 ', count(DISTINCT g.person_id), ' 人审核'),
+       count(*) - count(DISTINCT g.person_id)
+  FROM sealed s JOIN given g ON g.id = s.id GROUP BY s."table", s.id, s.no HAVING count(*) <> count(DISTINCT g.person_id)
+"""
+
+_SAME_DIGEST = f"""
+WITH {_SEALED}
+SELECT s."table", s.id::text AS id, concat(s.no, ' 第 ', g.ordinal, ' 节点审核的内容摘要与单据不同') AS explanation,
+       NULL::numeric AS delta
+  FROM sealed s JOIN given g ON g.id = s.id AND g.content_digest <> s.content_digest
+"""
+
+
+def _content_unchanged(scope: Scope) -> Iterator[Finding]:
+    sealed = PaymentRequest.objects.exclude(voucher__signature="").filter(voucher__isnull=False, imported=False)
+    if scope.region is not None:
+        sealed = sealed.filter(adm_div_code=scope.region)
+    batch: list[PaymentRequest] = []
+    for request in sealed.order_by("id").iterator(chunk_size=CHUNK):
+        batch.append(request)
+        if len(batch) == CHUNK:
+            yield from _changed(batch)
+            batch = []
+    yield from _changed(batch)
+
+
+def _changed(requests: list[PaymentRequest]) -> Iterator[Finding]:
+    details: dict[Any, list[PaymentDetail]] = {request.id: [] for request in requests}
+    for detail in PaymentDetail.objects.filter(request_id__in=details).order_by("request_id", "seq"):
+        details[detail.request_id].append(detail)
+    for request in requests:
+        if content_digest(request, details[request.id]) != request.content_digest:
+            yield Finding(
+                "payments_paymentrequest", str(request.id), f"{request.request_no} 现在的内容与审核通过的内容不同"
+            )
+
+
+_TEXTS = f"""
+SELECT v.id::text, v.voucher_no, v.text, v.amount, r.amount, a.account_no,
+       (SELECT jsonb_agg(jsonb_build_array(d.seq::text, d.amount::text, d.payee_account_no, d.payee_name) ORDER BY d.seq)
+          FROM payments_paymentdetail d WHERE d.request_id = r.id)
+  FROM vouchers_voucher v JOIN payments_paymentrequest r ON r.voucher_id = v.id
+  JOIN parties_bankaccount a ON a.id = r.payer_account_id
+ WHERE v.signature <> '' AND {in_region("v")}
+"""
+
+
+def _texts_say_it(scope: Scope) -> Iterator[Finding]:
+    for rows in chunks(_TEXTS, {"region": scope.region}):
+        for voucher_id, number, text, noted, amount, account_no, details in rows:
+            main, lines = own_fields(inner_bytes(bytes(text)))
+            expected = [(seq, _wire(value), account, name) for seq, value, account, name in json.loads(details or "[]")]
+            if (main.get("PayAmt"), main.get("PayAcctNo")) != (wire_yuan(amount), account_no) or noted != amount:
+                yield Finding(
+                    *("vouchers_voucher", voucher_id),
+                    f"凭证 {number} 原文的金额或付款账户与支付申请不同（原文 {main.get('PayAmt')}）",
+                    noted - amount,
+                )
+            if [_line(line) for line in lines] != expected:
+                yield Finding("vouchers_voucher", voucher_id, f"凭证 {number} 原文的收款明细与支付申请不同")
+
+
+def _line(line: Fields) -> tuple[str, ...]:
+    return tuple(line.get(tag, "") for tag in ("Id", "PayAmt", "PayeeAcctNo", "PayeeAcctName"))
+
+
+def _wire(stored: str) -> str:
+    """"500.0" or "500" in the database is "500.00" on the wire."""
+    whole, _, fraction = stored.partition(".")
+    return f"{whole}.{fraction:0<2}"
+
+
+I06 = Invariant(
+    "I06",
+    "签章的正是审核通过的：节点齐全、各人各岗、内容未变",
+    (
+        SqlCheck("Every node that the amount needs has approved the sealed revision, and no other node.", _COMPLETE),
+        SqlCheck("The reviewers are different persons, none of them clerk, maker or sealer.", _PERSONS),
+        SqlCheck("Each approved exactly the digest that the document has.", _SAME_DIGEST),
+        CodeCheck("The digest of the request and its details, computed anew, is the one approved.", _content_unchanged),
+        CodeCheck("The sealed text orders what the request says: amount, account, every payee.", _texts_say_it),
+    ),
+)

@@ -1,0 +1,116 @@
+"""I16: every inbound document is what its envelope said, and had its effect if, and only if, it was applied."""
+
+import re
+from collections.abc import Iterator
+
+from django.db import connection
+
+from reconciliation.audit.evidence import chunks, inner_bytes
+from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
+from reconciliation.audit.invariants.messages import contents, signatures_hold
+from seals.digests import sm3_hex
+from vouchers.codec import decode_content
+from vouchers.errors import VoucherError
+
+_EFFECTS = f"""
+WITH effect AS (
+    SELECT message_id, 'receipt' AS kind FROM payments_paymentreceipt
+    UNION SELECT message_id, 'refund' FROM payments_refund
+    UNION SELECT message_id, 'clearing' FROM payments_clearing
+    UNION SELECT message_id, 'statement' FROM reconciliation_statement
+), due (voucher_type, flag, kind) AS (VALUES
+    ('5201', 1, 'receipt'), ('8202', 1, 'receipt'), ('2203', 0, 'refund'), ('2204', 0, 'refund'),
+    ('2301', 1, 'clearing'), ('2302', 1, 'clearing'),
+    ('2205', 0, 'statement'), ('2206', 0, 'statement'), ('3507', 0, 'statement'), ('3510', 0, 'statement')
+)
+SELECT 'vouchers_inboxmessage' AS "table", m.id::text AS id,
+       concat('来文 ', m.voucher_type, ' ', m.voucher_no, ' 来自 ', m.sender, '（', m.state, '）',
+              CASE WHEN m.state = 'applied' AND e.kind IS NULL THEN '已处理却没有结果'
+                   WHEN m.state <> 'applied' THEN '没有处理却有结果' ELSE '的结果种类不对' END) AS explanation,
+       NULL::numeric AS delta
+  FROM vouchers_inboxmessage m
+  LEFT JOIN due d ON d.voucher_type = m.voucher_type AND d.flag = m.flag
+  LEFT JOIN effect e ON e.message_id = m.id
+ WHERE {in_region("m")} AND (CASE WHEN m.state = 'applied' THEN d.kind END) IS DISTINCT FROM e.kind
+"""
+
+_MARKS = f"""
+SELECT 'vouchers_inboxmessage' AS "table", m.id::text AS id,
+       concat('来文 ', m.voucher_type, ' ', m.voucher_no, '（', m.state, '）的处理时间或拒绝代码与状态不符') AS explanation,
+       NULL::numeric AS delta
+  FROM vouchers_inboxmessage m
+ WHERE {in_region("m")}
+   AND ((m.state = 'applied') <> (m.applied_at IS NOT NULL) OR m.state IN ('refused', 'parked') AND m.code = '')
+"""
+
+_TEXTS = f"""
+SELECT m.id::text, m.adm_div_code, m.fiscal_year::text, m.voucher_type, m.voucher_no, m.text, m.digest
+  FROM vouchers_inboxmessage m WHERE {in_region("m")}
+"""
+_TAGS = ("AdmDivCode", "StYear", "VtCode", "VoucherNo")
+_IDENTITY = re.compile(rb"<(AdmDivCode|StYear|VtCode|VoucherNo)>([^<]*)</")
+
+
+def _is_what_it_says(scope: Scope) -> Iterator[Finding]:
+    for rows in chunks(_TEXTS, {"region": scope.region}):
+        for message_id, *claimed, stored, digest in rows:
+            text = bytes(stored)
+            if sm3_hex(text) != digest:
+                yield Finding("vouchers_inboxmessage", message_id, f"来文 {claimed[2]} {claimed[3]} 的原文与其摘要不符")
+            elif _identity(text) != claimed:
+                yield Finding("vouchers_inboxmessage", message_id, f"来文 {claimed[2]} {claimed[3]} 的信封与原文不符")
+
+
+def _identity(text: bytes) -> list[str]:
+    """Read the identity from the main document; the codec is asked where the layout is not plainly main first."""
+    head = inner_bytes(text).partition(b"<DetailList")[0]
+    found = _IDENTITY.findall(head)
+    if len(found) == len(_TAGS) == len(dict(found)) and head:
+        values = {tag.decode(): value.decode("ascii", "replace") for tag, value in found}
+        return [values[tag] for tag in _TAGS]
+    try:
+        content = decode_content(text)[0]
+    except VoucherError:
+        return []
+    return [content.adm_div_code, f"{content.fiscal_year}", content.voucher_type, content.voucher_no]
+
+
+_ARRIVED = f"""
+SELECT v.adm_div_code, v.fiscal_year, v.voucher_no, n.id::text, n.amount_arrived, n.amount, v.receiver
+  FROM budget_quotanotice n JOIN vouchers_voucher v ON v.id = n.voucher_id WHERE {in_region("n")}
+"""
+
+
+def _quota_arrived(scope: Scope) -> Iterator[Finding]:
+    said = {}
+    for message in contents(scope, ("2104",), flag=0, states=("applied",)):
+        region, year = message.identity[:2]
+        said[region, year, message.content.main["OriVoucherNo"]] = message
+    with connection.cursor() as cursor:
+        cursor.execute(_ARRIVED, {"region": scope.region})
+        for region, year, number, notice_id, arrived, amount, _receiver in cursor.fetchall():
+            message = said.pop((region, year, number), None)
+            stated = amount if message is not None else 0
+            if arrived != stated:
+                yield Finding(
+                    "budget_quotanotice", notice_id, f"额度通知单 {number} 到账 {arrived}，到账通知 {stated}", arrived - stated
+                )
+    for key, message in said.items():
+        yield Finding("vouchers_inboxmessage", message.id, f"到账通知所指的额度通知单 {key[2]} 不存在")
+
+
+def _signatures(scope: Scope) -> Iterator[Finding]:
+    return signatures_hold(scope, ("5201", "8202", "2203", "2204", "2301", "2302"), among=False)
+
+
+I16 = Invariant(
+    "I16",
+    "来文处理⇔有结果，信封等于原文",
+    (
+        SqlCheck("An applied message of a type that does something did exactly that; no other message did.", _EFFECTS),
+        SqlCheck("Applied messages say when, refused and waiting ones say why.", _MARKS),
+        CodeCheck("The stored text has its digest, and region, year, type and number are those inside.", _is_what_it_says),
+        CodeCheck("Quota has arrived where, and only where, the bank's 2104 says so.", _quota_arrived),
+        CodeCheck("The signature over every other applied message (arrivals, reports) holds.", _signatures),
+    ),
+)
