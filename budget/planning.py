@@ -12,7 +12,7 @@ from django.db.models import F
 
 from budget.entries import Context, Posting, lock_balances, post
 from budget.errors import PlanExceedsIndicator
-from budget.locking import action_keys, context_for
+from budget.locking import action_keys, context_for, made_before
 from budget.models import BudgetIndicator, PaymentMode, Quota, SpendingPlan
 from budget.states import PLAN_FLOW
 from core.actors import Actor
@@ -53,7 +53,7 @@ def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime, acti
     keys = action_keys(action_key, len(inputs))
     made = {p.action_key: p for p in SpendingPlan.objects.filter(adm_div_code=clerk.adm_div_code, action_key__in=keys)}
     if made:
-        return [made[key] for key in keys]
+        return made_before(made, keys)
     rows = BudgetIndicator.objects.select_related("unit").filter(
         pk__in={given.indicator_id for given in inputs},
         adm_div_code=clerk.adm_div_code,
@@ -169,8 +169,10 @@ def return_plans(
 
     :raises PlanInvalid: without a reason.
     """
-    if not reason.strip():
-        raise PlanInvalid("请填写退回原因。", field="reason")
+    if not 0 < len(reason.strip()) <= len(reason) <= 300:
+        raise PlanInvalid("请填写退回原因（不超过 300 字）。", field="reason")
+    if len(reason_code) > 40:
+        raise PlanInvalid("退回原因代码过长。", field="reason_code")
     context = context_for(reviewer, now)
     plans = lock_plans(plan_ids, reviewer)
     chains = load_chains({plan.chain_id for plan in plans if plan.chain_id is not None})

@@ -16,9 +16,16 @@ from core.numbering import take_numbers
 from core.transitions import check_move, move
 from parties.models import BudgetUnit
 from payments.errors import FieldInvalid, ReissueRefused
-from payments.locking import action_keys, context_for, lock_requests, lock_requests_of_action, require_role
+from payments.locking import (
+    action_keys,
+    context_for,
+    lock_requests,
+    lock_requests_of_action,
+    made_before,
+    require_role,
+)
 from payments.models import Attachment, BusinessType, PaymentDetail, PaymentRequest, Settlement
-from payments.rules import DetailFacts, RequestFacts, findings
+from payments.rules import DetailFacts, RequestFacts, findings, optional_text
 from payments.states import REQUEST_FLOW, DetailState, RequestState
 
 
@@ -67,7 +74,7 @@ def save_drafts(
     keys = action_keys(action_key, len(inputs))
     made = {r.action_key: r for r in lock_requests_of_action(keys, clerk)}
     if made:
-        return [made[key] for key in keys]
+        return made_before(made, keys)
     quotas = _quotas(inputs, clerk)
     for given in inputs:
         _check(given, quotas[given.indicator_id])
@@ -171,8 +178,8 @@ def _check(given: RequestInput, quota: Quota) -> None:
         found.append(FieldInvalid("业务类型不在代码表内。", field="business_type"))
     if given.settlement not in Settlement.values:
         found.append(FieldInvalid("结算方式不在代码表内。", field="settlement"))
-    if len(given.contract_no) > 40 or len(given.cash_reason) > 100:
-        found.append(FieldInvalid("合同编号或现金理由过长。", field="contract_no"))
+    found += optional_text("contract_no", "合同编号", given.contract_no, 40)
+    found += optional_text("cash_reason", "现金理由", given.cash_reason, 100)
     facts = RequestFacts(
         purpose=given.purpose,
         settlement=given.settlement,
@@ -234,9 +241,12 @@ def _details(request: PaymentRequest, given: RequestInput) -> list[PaymentDetail
 
 
 def _failed_details(inputs: Sequence[RequestInput], clerk: Actor) -> dict[UUID, PaymentDetail]:
-    wanted = {line.reissue_of for given in inputs for line in given.details if line.reissue_of is not None}
+    named = [line.reissue_of for given in inputs for line in given.details if line.reissue_of is not None]
+    wanted = set(named)
     if not wanted:
         return {}
+    if len(named) > len(wanted):
+        raise ReissueRefused("同一失败明细只能重发一次。", field="reissue_of")
     rows = (
         PaymentDetail.objects.select_for_update(of=("self",), no_key=True)
         .select_related("request")

@@ -19,7 +19,7 @@ from parties.review import Chains, load_chains
 from payments.content import content_digest, details_of
 from payments.drafting import unlink_reissues
 from payments.errors import ApprovalsIncomplete, ContentChanged
-from payments.locking import context_for, lock_requests, lock_requests_of_vouchers, require_role
+from payments.locking import check_reason, context_for, lock_requests, lock_requests_of_vouchers, require_role
 from payments.messages import Names, limit_notice_draft, load_names, payment_voucher_draft
 from payments.models import LimitNotice, PaymentRequest
 from payments.states import REQUEST_FLOW
@@ -72,6 +72,7 @@ def cancel_payment_vouchers(
     *, request_ids: Sequence[UUID], maker: Actor, reason: str, now: datetime
 ) -> Outcome[PaymentRequest]:
     """Void vouchers that are not sealed yet; the requests are 已终审 again, the numbers stay used."""
+    check_reason(reason)
     context_for(maker, now)
 
     def check(request: PaymentRequest) -> None:
@@ -211,6 +212,7 @@ def void_refused_requests(
     *, request_ids: Sequence[UUID], maker: Actor, reason: str, now: datetime
 ) -> Outcome[PaymentRequest]:
     """Give up requests whose voucher the bank refused or returned under its signature: void the voucher, release."""
+    check_reason(reason)
     context = context_for(maker, now)
 
     def check(request: PaymentRequest) -> None:

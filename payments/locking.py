@@ -3,17 +3,22 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from budget.locking import action_keys, context_for
+from budget.locking import action_keys, context_for, made_before
 from core.actors import Actor
 from core.errors import RoleRequired
 from core.outcomes import CHUNK
 from parties.selectors import visible_unit_codes
+from payments.errors import FieldInvalid
 from payments.models import PaymentRequest
 
 
 def lock_requests(request_ids: Sequence[UUID], actor: Actor) -> list[PaymentRequest]:
-    """Lock the requests the actor may see, in key order, with unit, indicator and payer account read along."""
-    assert len(set(request_ids)) <= CHUNK, "one transaction carries at most a chunk"
+    """Lock the requests the actor may see, in key order, with unit, indicator and payer account read along.
+
+    :raises FieldInvalid: for more than CHUNK ids.
+    """
+    if len(set(request_ids)) > CHUNK:  # one transaction carries at most a chunk
+        raise FieldInvalid(f"一次最多办理 {CHUNK} 张单据。", field="ids", given=len(set(request_ids)))
     rows = (
         PaymentRequest.objects.select_for_update(of=("self",), no_key=True)
         .select_related("unit", "indicator", "payer_account__agent_bank")
@@ -50,4 +55,18 @@ def require_role(actor: Actor, *roles: str) -> None:
         raise RoleRequired(f"该操作需要岗位：{'、'.join(roles)}。", field="role", by=actor.name)
 
 
-__all__ = ["action_keys", "context_for", "lock_requests", "lock_requests_of_vouchers", "require_role"]
+def check_reason(reason: str) -> None:
+    """:raises FieldInvalid: if it is longer than the track of a document keeps."""
+    if len(reason) > 300:
+        raise FieldInvalid("原因不超过 300 字。", field="reason")
+
+
+__all__ = [
+    "action_keys",
+    "check_reason",
+    "context_for",
+    "lock_requests",
+    "lock_requests_of_vouchers",
+    "made_before",
+    "require_role",
+]

@@ -20,7 +20,7 @@ from parties.review import Chains, check_reviewer, earlier_deciders, load_chains
 from payments.content import content_digest, details_of
 from payments.drafting import unlink_reissues
 from payments.errors import ContentChanged, MonitoringBlocks, ReasonRequired
-from payments.locking import context_for, lock_requests
+from payments.locking import check_reason, context_for, lock_requests
 from payments.models import PaymentDetail, PaymentRequest
 from payments.states import REQUEST_FLOW
 from payments.submitting import facts_of, reservation, with_own_accounts
@@ -185,6 +185,7 @@ def dispose_held_requests(
     """
     if not reason.strip():
         raise ReasonRequired("请填写处置意见。", field="reason")
+    check_reason(reason)
     context = context_for(officer, now)
     action = "pass_hold" if passed else "reject_hold"
 
@@ -228,6 +229,7 @@ def _require_reason(reason_code: str, reason: str) -> None:
         raise ReasonRequired("请选择退回原因。", field="reason_code")
     if reason_code == "other" and not reason.strip():
         raise ReasonRequired("选择「其他」时请写明原因。", field="reason")
+    check_reason(reason)
 
 
 def _raise_revision(requests: Sequence[PaymentRequest]) -> None:

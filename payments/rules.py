@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from core.errors import TreasuryError
+from core.errors import AmountInvalid, TreasuryError
+from core.money import LIMIT, check_positive
 from payments.errors import FieldInvalid
 
 MAX_DETAILS = 499  # one voucher carries fewer than 500 details
@@ -53,6 +54,8 @@ def findings(facts: RequestFacts) -> list[TreasuryError]:
         )
     for index, detail in enumerate(facts.details, start=1):
         found += _detail(f"details.{index}", detail)
+    if not found and sum(detail.amount for detail in facts.details) >= LIMIT:
+        found.append(AmountInvalid("合计金额过大。", field="amount"))
     return found
 
 
@@ -63,11 +66,16 @@ def _detail(where: str, detail: DetailFacts) -> list[TreasuryError]:
         found.append(FieldInvalid("收款账号应为 1–32 位数字、大写字母或短横。", field=f"{where}.payee_account_no"))
     if detail.payee_bank_no and not _BANK_NO.fullmatch(detail.payee_bank_no):
         found.append(FieldInvalid("收款行号应为 12 位数字。", field=f"{where}.payee_bank_no"))
-    if detail.amount <= 0:
-        found.append(FieldInvalid("金额须大于零。", field=f"{where}.amount"))
-    if _gbk_length(detail.remark) > 60:
-        found.append(FieldInvalid("备注过长。", field=f"{where}.remark"))
-    return found
+    try:
+        check_positive(detail.amount, field=f"{where}.amount")
+    except AmountInvalid as refusal:
+        found.append(refusal)
+    return found + optional_text(f"{where}.remark", "备注", detail.remark, 60)
+
+
+def optional_text(field: str, label: str, value: str, most_bytes: int) -> list[TreasuryError]:
+    """Return what is wrong with a text that may be left out: it must fit and be writable on a voucher."""
+    return _text(field, label, value, most_bytes) if value else []
 
 
 def _text(field: str, label: str, value: str, most_bytes: int) -> list[TreasuryError]:

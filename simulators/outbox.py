@@ -29,7 +29,7 @@ log = logging.getLogger("simulators.outbox")
 BATCH, BATCH_CHARS = 100, 8 * 1024 * 1024
 SINGLY_AFTER = 3  # attempts; from then on a voucher travels alone, so that it cannot hold up others
 LONGEST_PAUSE_SECONDS = 5.0
-FINAL_REFUSALS = {400, 404, 409, 413, 415, 422}
+FINAL_REFUSALS = {400, 403, 404, 409, 413, 415, 422}
 DONE = {"accepted", "applied", "stored", "parked", "duplicate"}
 CONTENT_TYPE = "application/xml; charset=GBK"
 

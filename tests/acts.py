@@ -1,10 +1,23 @@
 """Short ways through the services for tests: officers by log-in, a request from draft to the bank."""
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date
 from decimal import Decimal
+from threading import Barrier
 from typing import Any
 from uuid import UUID
 
+import psycopg2.extensions
+from django.apps import apps
+from django.db import connection, connections
+
+from budget.models import ClearingLimit
+from core.actors import Actor, system_actor
 from demo import world
+from parties.models import Person, User
+from parties.services import grant_post
 from payments import services
 from payments.models import PaymentRequest
 from tests.conftest import NOW
@@ -98,3 +111,105 @@ def _prefix(request: PaymentRequest) -> str:
 
 def _unit_officer(request: PaymentRequest, suffix: str) -> Any:
     return world.officer(f"{_prefix(request)}-{suffix}")
+
+
+# People -------------------------------------------------------------------------------------------------------------
+
+
+def second_login(username: str, post: str, *, unit: str = "", section: str = "") -> Actor:
+    """Another log-in of the same natural person, with a post of its own."""
+    person = User.objects.get(username=username).person
+    user = User.objects.create(username=f"{username}-{post}", person=person, adm_div_code=world.REGION)
+    return _granted(user, post, unit, section)
+
+
+def newcomer(username: str, post: str, *, unit: str = "", section: str = "") -> Actor:
+    """Somebody the demo does not have."""
+    person = Person.objects.create(name=username, staff_no=username)
+    user = User.objects.create(username=username, person=person, adm_div_code=world.REGION)
+    return _granted(user, post, unit, section)
+
+
+def _granted(user: User, post: str, unit: str, section: str) -> Actor:
+    granter = system_actor("test")
+    start = date(world.YEAR, 1, 1)
+    grant_post(user=user, post=post, unit_code=unit, section=section, valid_from=start, granted_by=granter)
+    return world.officer(user.username)
+
+
+# What the books say -------------------------------------------------------------------------------------------------
+
+
+def books(no: str) -> dict[str, str]:
+    """The figures of an indicator and its quota, as text to the fen."""
+    row = world.indicator(no)
+    return {
+        "reserved": f"{row.amount_reserved:.2f}",
+        "paid": f"{row.amount_paid:.2f}",
+        "refunded": f"{row.amount_refunded:.2f}",
+        "available": f"{row.amount_available:.2f}",
+        "quota": f"{row.quota.amount_available:.2f}",
+        "quota_reserved": f"{row.quota.amount_reserved:.2f}",
+    }
+
+
+def limit(organisation: str, mode: str) -> str:
+    """What PBoC may still clear for a bank and payment mode."""
+    row = ClearingLimit.objects.get(agent_bank__organisation=organisation, payment_mode=mode)
+    return f"{row.amount_available:.2f}"
+
+
+def everything() -> dict[str, list[str]]:
+    """Every business row there is, to show that a refusal changed nothing; what partners sent is not among it."""
+    labels = ("core", "parties", "budget", "payments", "monitoring", "vouchers", "seals")
+    seen = {}
+    with connection.cursor() as cursor:
+        for model in [m for label in labels for m in apps.get_app_config(label).get_models()]:
+            if model._meta.label in ("vouchers.InboxMessage", "vouchers.InboxRejection"):
+                continue
+            cursor.execute(f"SELECT t::text FROM {model._meta.db_table} t ORDER BY 1")
+            seen[model._meta.label] = [row[0] for row in cursor.fetchall()]
+    return seen
+
+
+# Together -----------------------------------------------------------------------------------------------------------
+
+
+def together(*calls: Callable[[], Any]) -> list[Any]:
+    """Run the calls at the same moment, each in a thread with a connection of its own; answers or exceptions."""
+    gate = Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        try:
+            gate.wait(timeout=20)
+            return call()
+        except Exception as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Collect every statement sent to the server, counted at the driver: COPY and VALUES batches included."""
+    seen: list[str] = []
+
+    class Counting(psycopg2.extensions.cursor):
+        def execute(self, query: Any, arguments: Any = None) -> None:
+            seen.append(str(query)[:200])
+            super().execute(query, arguments)
+
+        def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
+            seen.append(str(sql)[:200])
+            super().copy_expert(sql, file, size)
+
+    connection.ensure_connection()
+    driver = connection.connection
+    before, driver.cursor_factory = driver.cursor_factory, Counting
+    try:
+        yield seen
+    finally:
+        driver.cursor_factory = before

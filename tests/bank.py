@@ -6,8 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from budget.models import QuotaNotice
 from demo import world
-from payments.models import PaymentRequest
+from payments.models import PaymentRequest, Refund
 from seals.certificates import parse_certificate
 from seals.suites import get_suite
 from tests.conftest import NOW
@@ -50,9 +51,17 @@ class Partner:
         return inbox.receive(raw=encode_envelope(bodies), sender=partner, now=now)
 
     def receipt(
-        self, voucher: Voucher, *, failed: Mapping[str, str] | None = None, **changes: str
+        self,
+        voucher: Voucher,
+        *,
+        failed: Mapping[str, str] | None = None,
+        line_changes: Mapping[str, Mapping[str, str]] | None = None,
+        **changes: str,
     ) -> EnvelopeBody:
-        """The receipt of a payment voucher: every row paid, but those in `failed` (detail id → reason)."""
+        """The receipt of a payment voucher: every row paid, but those in `failed` (detail id → reason).
+
+        `changes` and `line_changes` (by detail id) overwrite what an honest bank would say.
+        """
         content, _ = decode_content(bytes(voucher.text))
         failed = failed or {}
         lines: dict[str, dict[str, str]] = {}
@@ -68,6 +77,8 @@ class Partner:
                 "XAgentBusinessNo": f"{self.organisation}{self.serial:06d}" if paid else "",
                 "XAddWord": failed.get(detail["Id"], ""),
             }
+        for detail_id, values in (line_changes or {}).items():
+            lines[detail_id] |= values
         main = {
             "XPayAmt": f"{total // 100}.{total % 100:02d}",
             "XPayDate": "20260615",
@@ -96,6 +107,22 @@ class Partner:
             "PayDate": "20260615",
         }
         return self.body(self.content(kind, number, main, [detail]), 0)
+
+    def arrival(self, number: str, notice: QuotaNotice, **changes: str) -> EnvelopeBody:
+        """The bank's 2104: the quota of a notice has arrived, line by line as it was announced."""
+        announced = Voucher.objects.get(pk=notice.voucher_id)
+        sent, _ = decode_content(bytes(announced.text))
+        tags = ("Id", "FundTypeCode", "AgencyCode", "ExpFuncCode", "AgencyAccoCode", "PlanAmt")
+        main = {
+            "Id": number,
+            "OriVtCode": "5105",
+            "OriVoucherNo": announced.voucher_no,
+            **{tag: sent.main[tag] for tag in ("FundTypeCode", "PayBankCode", "SetMonth", "PlanAmt")},
+        }
+        lines = [{tag: line[tag] for tag in tags} for line in sent.details]
+        if "PlanAmt" in changes:
+            lines[0]["PlanAmt"] = changes["PlanAmt"]
+        return self.body(self.content("2104", number, main | changes, lines), 0)
 
     def content(
         self, kind: str, number: str, main: dict[str, Any], details: Sequence[dict[str, Any]]
@@ -150,4 +177,49 @@ def clearing(
     return (
         bank.body(bank.content("2301", number, asked_main, asked), 0),
         pboc.body(pboc.content("2301", number, main, details), 1),
+    )
+
+
+def refund_clearing(
+    bank: Partner, pboc: Partner, number: str, refunds: Sequence[Refund], **changes: str
+) -> tuple[EnvelopeBody, EnvelopeBody]:
+    """A 2302 with one line for each refund: the bank's document, and PBoC's receipt of it."""
+    details, total = [], 0
+    for position, refund in enumerate(refunds, start=1):
+        request = refund.detail.request
+        total += int(refund.amount * 100)
+        details.append(
+            {
+                "Id": str(position),
+                "VoucherNo": refund.notice_no,
+                "OriVoucherNo": request.voucher_no,
+                "OriVouDetailNo": str(refund.detail.seq),
+                "Hold1": request.voucher_type,
+                "SupDepCode": request.unit.department_code,
+                "ExpFuncCode": request.indicator.function_code,
+                "PayAmt": f"-{refund.amount:.2f}",
+            }
+        )
+    first = refunds[0].detail.request
+    bank_row = first.payer_account.agent_bank
+    amount = f"-{total // 100}.{total % 100:02d}"
+    asked = {
+        "Id": number,
+        "TreCode": "9901000000",
+        "FinOrgCode": "990100000000",
+        "FundTypeCode": "11",
+        "PayTypeCode": first.payment_mode,
+        "AgentAcctNo": bank_row.clearing_account_no,
+        "AgentAcctName": bank_row.name,
+        "ClearAcctNo": "990100271000000001",
+        "ClearAcctName": "临江市财政局",
+        "PayAmt": amount,
+        "PayBankName": bank_row.name,
+        "PayBankNo": bank_row.bank_no,
+        "TKLX": "1",
+    }
+    done = asked | {"XClearDate": "20260615", "XPayAmt": amount} | changes
+    return (
+        bank.body(bank.content("2302", number, asked, details), 0),
+        pboc.body(pboc.content("2302", number, done, details), 1),
     )

@@ -6,7 +6,7 @@ from vouchers.models import Delivery, DeliveryAttempt, ExchangePartner, InboxMes
 
 @admin.register(ExchangePartner)
 class ExchangePartnerAdmin(admin.ModelAdmin):
-    list_display = ["organisation", "name", "kind", "exchange_mode", "endpoint_url", "enabled", "failures", "down_since"]
+    list_display = ["organisation", "name", "exchange_mode", "endpoint_url", "enabled", "failures", "down_since"]
     readonly_fields = ["failures", "down_since", "open_until"]
 
     def has_delete_permission(self, request, obj=None):  # type: ignore[no-untyped-def]

@@ -23,7 +23,7 @@ from vouchers.transport import PartnerAnswer
 
 BATCH = 100
 BATCH_BYTES = 7 * 1024 * 1024  # of signed texts; an envelope above 10 MiB would be refused by everybody
-LEASE = timedelta(seconds=45)  # longer than any exchange may take (vouchers.transport)
+LEASE = timedelta(seconds=45)  # longer than LONGEST_EXCHANGE and one read time-out of vouchers.transport together
 IN_FLIGHT = 2  # exchanges with one partner at a time, so that a slow one cannot hold every worker
 Step = DeliveryAttempt.Step
 
@@ -74,7 +74,9 @@ def claim(*, organisation: str, state: str, now: datetime) -> Claim | None:
     partner's breaker is open, or IN_FLIGHT exchanges with it are under way (one, while it is failing).
     """
     partner = ExchangePartner.objects.select_for_update(no_key=True).get(pk=organisation)  # claims count one by one
-    if not partner.enabled or (partner.open_until is not None and partner.open_until > now):
+    if not partner.enabled or partner.exchange_mode != ExchangePartner.Mode.PUSH:
+        return None
+    if partner.open_until is not None and partner.open_until > now:
         return None
     under_way = Delivery.objects.filter(
         partner=partner, state__in=[DeliveryState.SENDING, DeliveryState.UNKNOWN], lease_until__gt=now
@@ -105,7 +107,8 @@ def claim(*, organisation: str, state: str, now: datetime) -> Claim | None:
 
 def _that_fit(rows: Iterable[Delivery]) -> list[Delivery]:
     """Return the first rows that fit into one envelope, and at least one."""
-    size, fitting = 0, []
+    size = 0
+    fitting: list[Delivery] = []
     for row in rows:
         size += len(row.voucher.text)
         if fitting and size > BATCH_BYTES:

@@ -11,6 +11,7 @@ from vouchers.schema import IDENTITY_PATTERNS
 from vouchers.xml_parts import DECLARATION, escape, identity_value, leaf, refuse_attributes, refuse_text
 
 MAX_ENVELOPE_BYTES = safe_xml.MAX_BYTES
+MAX_BODIES = 100
 _ATTRIBUTES = ("AdmDivCode", "StYear", "VtCode", "VoucherNo")
 _PARTS = frozenset({"VoucherFlag", "Return_Reason", "Attach", "Voucher", "SignStampList", "SignatureList"})
 _LONG_TEXT = frozenset({"Voucher", "SignStamp", "Signature"})
@@ -51,6 +52,7 @@ def decode_envelope(raw: bytes, *, max_bytes: int = MAX_ENVELOPE_BYTES) -> list[
 
     :raises XmlError: in its subclasses, for anything but the closed layout of docs/vouchers.md §1.
     :raises VoucherCountDiffers: if VoucherCount is not the number of bodies, or there is none.
+    :raises XmlTooLarge: for more than 100 bodies.
     :raises VoucherFlagInvalid: if a flag is neither 0 (document) nor 1 (receipt).
     """
     root = safe_xml.parse(raw, max_bytes=max_bytes, long_text=_LONG_TEXT, names=_NAMES)
@@ -70,6 +72,8 @@ def decode_envelope(raw: bytes, *, max_bytes: int = MAX_ENVELOPE_BYTES) -> list[
             count = leaf(element, "VoucherCount")
     if count is None:
         raise errors.XmlMissingElement("信封缺少 VoucherCount。", field="VoucherCount")
+    if len(bodies) > MAX_BODIES:
+        raise errors.XmlTooLarge("一个信封最多 100 张凭证。", field="VoucherCount", counted=len(bodies))
     if not bodies or count != str(len(bodies)):
         raise errors.VoucherCountDiffers(
             "VoucherCount 与凭证个数不符。", field="VoucherCount", stated=count[:20], counted=len(bodies)

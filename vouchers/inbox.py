@@ -138,7 +138,8 @@ def _store_once(bodies: Sequence[EnvelopeBody], sender: ExchangePartner, now: da
         if refusal is None:
             in_this_envelope[_key(body)] = digest
         answers.append(_answer(body, digest, "stored" if refusal is None else "refused", row.pk, refusal))
-    copy_rows(sorted(rows, key=_key))  # in one order: two envelopes never wait for each other in a circle
+    rows.sort(key=_key)  # in one order: two envelopes never wait for each other in a circle
+    copy_rows(rows)
     return answers
 
 
@@ -369,6 +370,8 @@ def _take_again(now: datetime, only: Sequence[UUID] | None) -> UUID | None:
             state=InboxState.DEAD, code="gave_up", reason="多次处理失败，转人工。"
         )
     message_id = tried.order_by("attempts", "pk").values_list("pk", flat=True).first()
+    if message_id is None:
+        return None
     InboxMessage.objects.filter(pk=message_id).update(
         attempts=F("attempts") + 1, next_attempt_at=now + timedelta(seconds=10)
     )

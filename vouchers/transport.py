@@ -30,7 +30,7 @@ from vouchers.messages import EnvelopeBody, SignatureMark
 from vouchers.models import ExchangePartner, Voucher
 
 _local = threading.local()
-LONGEST_EXCHANGE = 30.0  # seconds until the last byte of the answer; shorter than an outbox lease
+LONGEST_EXCHANGE = 20.0  # seconds, after which no further part of an answer is awaited; see delivery.LEASE
 LONGEST_ANSWER = 64 * 1024 * 1024  # bytes: a hundred receipts in base64 within JSON
 
 

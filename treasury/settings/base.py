@@ -140,6 +140,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Guoku 国库集中支付 voucher exchange",
     "DESCRIPTION": "How agent banks and the treasury exchange sealed vouchers with the finance bureau.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -147,6 +148,7 @@ SPECTACULAR_SETTINGS = {
 
 # Exchange with partners
 GUOKU_READ_TIMEOUT = env.float("GUOKU_READ_TIMEOUT", 20.0)  # seconds for an answer; after that the exchange is UNKNOWN
+GUOKU_API_RATE = env.str("GUOKU_API_RATE", "3000/min")  # requests of one partner, for each web process
 GUOKU_RESEND_AFTER = env.float("GUOKU_RESEND_AFTER", 5.0)  # seconds during which a sent voucher may still arrive
 
 # Celery: the broker only wakes the workers; what is due stands in PostgreSQL (outbox, inbox)
