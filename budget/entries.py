@@ -65,8 +65,8 @@ class Balances:
 
 
 def lock_balances(indicator_ids: Iterable[UUID], quota_ids: Iterable[UUID] = ()) -> Balances:
-    """Lock quotas, then indicators, each in key order. Lock order of the whole system: document, quota, indicator,
-    clearing limit (docs/adr/0004)."""
+    """Lock quotas, then indicators, each in key order. Lock order of the whole system: voucher, document, quota,
+    indicator, clearing limit (docs/adr/0004)."""
     quotas = Quota.objects.select_for_update(no_key=True).filter(pk__in=set(quota_ids)).order_by("pk")
     by_quota = {quota.id: quota for quota in quotas}
     indicators = BudgetIndicator.objects.select_for_update(no_key=True).filter(pk__in=set(indicator_ids)).order_by("pk")

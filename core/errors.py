@@ -56,7 +56,7 @@ class RoleRequired(TreasuryError):
 
 
 class DutyConflict(TreasuryError):
-    """Separation of duties: this natural person may not take this step here (docs/business rules §duties)."""
+    """Separation of duties: this natural person may not take this step here (docs/duties.md)."""
 
     code = "duty_conflict"
     http_status = 403

@@ -33,7 +33,7 @@ class _Books:
 
 
 def apply_clearings(messages: Sequence[InboundVoucher], now: datetime) -> Mapping[UUID, Verdict]:
-    """Apply cleared 2301 or 2302 that PBoC sends with its own and the bank's signature.
+    """Apply 2301 or 2302 that PBoC has executed; the inbox has held them to the bank's own signed document.
 
     All lines or none: a line whose payment has no receipt yet, or whose refund notice is not here, lets the whole
     document wait; a payment cleared before refuses it. A step; runs in the inbox's transaction.

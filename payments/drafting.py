@@ -72,7 +72,7 @@ def save_drafts(
     require_role(clerk, "unit_clerk")
     context = context_for(clerk, now)
     keys = action_keys(action_key, len(inputs))
-    made = {r.action_key: r for r in lock_requests_of_action(keys, clerk)}
+    made = {r.action_key or "": r for r in lock_requests_of_action(keys, clerk)}
     if made:
         return made_before(made, keys)
     quotas = _quotas(inputs, clerk)
@@ -82,7 +82,8 @@ def save_drafts(
         adm_div_code=context.adm_div_code, fiscal_year=context.fiscal_year, kind="request", count=len(inputs)
     )
     originals = _failed_details(inputs, clerk)
-    requests, details = [], []
+    requests: list[PaymentRequest] = []
+    details: list[PaymentDetail] = []
     for given, number in zip(inputs, numbers, strict=True):
         request = _request(given, quotas[given.indicator_id], number, clerk, now)
         request.reissue_of = _reissued_request(given, originals)

@@ -19,13 +19,20 @@ from parties.review import Chains, load_chains
 from payments.content import content_digest, details_of
 from payments.drafting import unlink_reissues
 from payments.errors import ApprovalsIncomplete, ContentChanged
-from payments.locking import check_reason, context_for, lock_requests, lock_requests_of_vouchers, require_role
+from payments.locking import (
+    check_reason,
+    context_for,
+    lock_requests,
+    lock_requests_and_vouchers,
+    lock_requests_of_vouchers,
+    require_role,
+)
 from payments.messages import Names, limit_notice_draft, load_names, payment_voucher_draft
 from payments.models import LimitNotice, PaymentRequest
 from payments.states import REQUEST_FLOW
 from payments.submitting import reservation
 from vouchers.models import Voucher
-from vouchers.services import generate_vouchers, lock_vouchers, seal_vouchers, void_vouchers
+from vouchers.services import generate_vouchers, seal_vouchers, void_vouchers
 
 MAKER_OF = {"11": "voucher_maker", "12": "unit_clerk"}
 SEALER_OF = {"11": "seal_keeper", "12": "unit_sealer"}
@@ -79,9 +86,9 @@ def cancel_payment_vouchers(
         check_move(REQUEST_FLOW, request, "cancel_voucher", maker)
         require_role(maker, MAKER_OF[request.payment_mode])
 
-    outcome = judge(lock_requests(request_ids, maker), request_ids, check)
-    vouchers = lock_vouchers([r.voucher_id for r in outcome.accepted if r.voucher_id])
-    void_vouchers(vouchers, by=maker, now=now, reason=reason)
+    requests, vouchers = lock_requests_and_vouchers(request_ids, maker)
+    outcome = judge(requests, request_ids, check)
+    void_vouchers(_of(outcome.accepted, vouchers), by=maker, now=now, reason=reason)
     ids = [r.id for r in outcome.accepted]
     PaymentRequest.objects.filter(pk__in=ids).update(voucher=None, voucher_type="", voucher_no="")
     move(REQUEST_FLOW, outcome.accepted, "cancel_voucher", by=maker, at=now, reason=reason)
@@ -99,8 +106,7 @@ def seal_payment_vouchers(*, request_ids: Sequence[UUID], sealer: Actor, now: da
     :raises NoSigningKey, CertificateNotRegistered: if the organisation's key cannot sign; nothing is sealed then.
     """
     context = context_for(sealer, now)
-    requests = lock_requests(request_ids, sealer)
-    vouchers = {v.id: v for v in lock_vouchers([r.voucher_id for r in requests if r.voucher_id])}
+    requests, vouchers = lock_requests_and_vouchers(request_ids, sealer)
     approvals = _Approvals(requests)
     details = details_of(requests)
 
@@ -116,7 +122,7 @@ def seal_payment_vouchers(*, request_ids: Sequence[UUID], sealer: Actor, now: da
     outcome = judge(requests, request_ids, check)
     if not outcome.accepted:
         return outcome
-    seal_vouchers([vouchers[r.voucher_id] for r in outcome.accepted if r.voucher_id], by=sealer, now=now)
+    seal_vouchers(_of(outcome.accepted, vouchers), by=sealer, now=now)
     direct = [r for r in outcome.accepted if r.payment_mode == "11"]
     issue_limit_notices([(r, r.amount) for r in direct], by=sealer, context=context)
     move(REQUEST_FLOW, outcome.accepted, "seal", by=sealer, at=now)
@@ -161,6 +167,10 @@ def issue_limit_notices(changes: Sequence[tuple[PaymentRequest, Decimal]], *, by
         ],
         context,
     )
+
+
+def _of(requests: Sequence[PaymentRequest], vouchers: dict[UUID, Voucher]) -> list[Voucher]:
+    return [vouchers[request.voucher_id] for request in requests if request.voucher_id]
 
 
 def limit_key(request: PaymentRequest) -> LimitKey:
@@ -219,9 +229,9 @@ def void_refused_requests(
         check_move(REQUEST_FLOW, request, "void_refused", maker)
         require_role(maker, MAKER_OF[request.payment_mode])
 
-    outcome = judge(lock_requests(request_ids, maker), request_ids, check)
-    vouchers = lock_vouchers([r.voucher_id for r in outcome.accepted if r.voucher_id])
-    void_vouchers(vouchers, by=maker, now=now, reason=reason)
+    requests, vouchers = lock_requests_and_vouchers(request_ids, maker)
+    outcome = judge(requests, request_ids, check)
+    void_vouchers(_of(outcome.accepted, vouchers), by=maker, now=now, reason=reason)
     lock_balances([r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted])
     post([reservation(r, -1, "release", "银行退回作废") for r in outcome.accepted], context)
     direct = [r for r in outcome.accepted if r.payment_mode == "11"]

@@ -1,4 +1,4 @@
-"""Reading what a use case is about to change. Lock order: request, voucher, quota, indicator, clearing limit."""
+"""Reading what a use case is about to change. Lock order: voucher, request, quota, indicator, clearing limit."""
 
 from collections.abc import Iterable, Sequence
 from uuid import UUID
@@ -10,6 +10,8 @@ from core.outcomes import CHUNK
 from parties.selectors import visible_unit_codes
 from payments.errors import FieldInvalid
 from payments.models import PaymentRequest
+from vouchers.models import Voucher
+from vouchers.services import lock_vouchers
 
 
 def lock_requests(request_ids: Sequence[UUID], actor: Actor) -> list[PaymentRequest]:
@@ -29,6 +31,20 @@ def lock_requests(request_ids: Sequence[UUID], actor: Actor) -> list[PaymentRequ
     if codes is not None:
         rows = rows.filter(unit__code__in=codes)
     return list(rows)
+
+
+def lock_requests_and_vouchers(
+    request_ids: Sequence[UUID], actor: Actor
+) -> tuple[list[PaymentRequest], dict[UUID, Voucher]]:
+    """Lock the vouchers of requests, then the requests: the order in which a bank's answer comes to them as well.
+
+    A request whose voucher was exchanged for another one in between is left out, as if it were not there.
+    """
+    rows = PaymentRequest.objects.filter(pk__in=set(request_ids), adm_div_code=actor.adm_div_code)
+    ids = rows.filter(voucher__isnull=False).values_list("voucher_id", flat=True)
+    vouchers = {voucher.id: voucher for voucher in lock_vouchers([pk for pk in ids if pk is not None])}
+    requests = lock_requests(request_ids, actor)
+    return [r for r in requests if r.voucher_id is None or r.voucher_id in vouchers], vouchers
 
 
 def lock_requests_of_vouchers(voucher_ids: Iterable[UUID]) -> list[PaymentRequest]:
@@ -66,6 +82,7 @@ __all__ = [
     "check_reason",
     "context_for",
     "lock_requests",
+    "lock_requests_and_vouchers",
     "lock_requests_of_vouchers",
     "made_before",
     "require_role",

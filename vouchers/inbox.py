@@ -2,7 +2,7 @@
 refused or with a person; a partner's mistake always leaves a trace.
 
 Order of checks: bytes → layout → envelope equals signed text → who may send this → signature of that party →
-field rules → identity seen before → (receipt) nothing but X-fields changed. Source: docs/vouchers.md §inbound.
+field rules → identity seen before → (receipt) nothing but X-fields changed. Source: docs/reliability.md, inbox.
 """
 
 import logging
@@ -69,11 +69,23 @@ def receive(*, raw: bytes, sender: ExchangePartner, now: datetime) -> list[Inbox
 
     :raises VoucherError: if the envelope itself cannot be read; the bytes are kept as an InboxRejection.
     """
+    return receive_bodies(bodies=open_envelope(raw=raw, sender=sender, now=now), sender=sender, now=now)
+
+
+def open_envelope(*, raw: bytes, sender: ExchangePartner, now: datetime) -> list[EnvelopeBody]:
+    """Return the bodies of an envelope; nothing in them is proven yet.
+
+    :raises VoucherError: if it cannot be read; the bytes are kept as an InboxRejection.
+    """
     try:
-        bodies = decode_envelope(raw)
+        return decode_envelope(raw)
     except TreasuryError as error:
         _reject(raw, sender, error, now)
         raise
+
+
+def receive_bodies(*, bodies: Sequence[EnvelopeBody], sender: ExchangePartner, now: datetime) -> list[InboxAnswer]:
+    """The same for bodies out of several envelopes of one sender; answers in their order."""
     answers = _store(bodies, sender, now)
     fresh = [answer.message_id for answer in answers if answer.outcome == "stored" and answer.message_id]
     try:

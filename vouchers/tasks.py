@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from django.utils import timezone
 from core.errors import TreasuryError
 from seals.httpsig import MAX_SKEW_SECONDS
 from vouchers import delivery, inbox
+from vouchers.messages import EnvelopeBody
 from vouchers.models import ExchangePartner, RequestNonce
 from vouchers.services import on_wake
 from vouchers.states import DeliveryState
@@ -91,8 +93,7 @@ def ask_batch(organisation: str) -> int:
     except ExchangeUnknown as error:
         delivery.record_unknown(claimed, str(error), now=timezone.now())
         return 0
-    for receipt in delivery.record_queried(claimed, answers, now=timezone.now()):
-        _take_in(receipt, claimed.partner)
+    _take_in(delivery.record_queried(claimed, answers, now=timezone.now()), claimed.partner)
     return len(claimed.deliveries)
 
 
@@ -108,18 +109,23 @@ def pull_receipts(voucher_ids: list[UUID]) -> int:
         except (NotSent, ExchangeUnknown) as error:
             log.warning("receipts not pulled", extra={"partner": partner.pk, "error": str(error)})
             continue
-        found += sum(_take_in(answer.receipt, partner) for answer in answers if answer is not None and answer.receipt)
+        found += _take_in([answer.receipt for answer in answers if answer is not None and answer.receipt], partner)
     return found
 
 
-def _take_in(receipt: bytes, partner: ExchangePartner) -> bool:
-    """Give a receipt that came along with an answer to the inbox, which keeps what it cannot read."""
-    try:
-        inbox.receive(raw=receipt, sender=partner, now=timezone.now())
-    except TreasuryError as error:
-        log.warning("a receipt that came along cannot be read", extra={"partner": partner.pk, "code": error.code})
-        return False
-    return True
+def _take_in(receipts: Sequence[bytes], partner: ExchangePartner) -> int:
+    """Give receipts that came along with an answer to the inbox, which keeps what it cannot read; how many it could."""
+    bodies: list[EnvelopeBody] = []
+    readable = 0
+    for receipt in receipts:
+        try:
+            bodies += inbox.open_envelope(raw=receipt, sender=partner, now=timezone.now())
+            readable += 1
+        except TreasuryError as error:
+            log.warning("a receipt that came along cannot be read", extra={"partner": partner.pk, "code": error.code})
+    if bodies:
+        inbox.receive_bodies(bodies=bodies, sender=partner, now=timezone.now())
+    return readable
 
 
 def send_to(organisation: str) -> None:

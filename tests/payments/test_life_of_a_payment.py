@@ -54,7 +54,7 @@ def test_submit_reserves_and_receipt_pays(real_city, bank_a):
     assert PaymentReceipt.objects.get().amount_paid == D("12345.67")
 
 
-def test_cleared_by_pboc_with_both_signatures(real_city, bank_a, pboc):
+def test_cleared_by_pboc_once_the_banks_own_document_is_here(real_city, bank_a, pboc):
     request = acts.sent("I1", "12345.67")
     bank_a.send(bank_a.receipt(request.voucher))
 
