@@ -11,6 +11,8 @@ LimitKey = tuple[UUID, str, str]
 def lock_limits(adm_div_code: str, fiscal_year: int, keys: Iterable[LimitKey]) -> dict[LimitKey, ClearingLimit]:
     """Lock the limits of these (agent bank id, payment mode, fund nature), creating rows that are not there yet."""
     wanted = set(keys)
+    if not wanted:
+        return {}
     ClearingLimit.objects.bulk_create(
         [
             ClearingLimit(

@@ -51,7 +51,9 @@ def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime, acti
     assert clerk.person_id is not None, "a clerk is a person"
     context = context_for(clerk, now)
     keys = action_keys(action_key, len(inputs))
-    made = {p.action_key: p for p in SpendingPlan.objects.filter(adm_div_code=clerk.adm_div_code, action_key__in=keys)}
+    made = {
+        p.action_key or "": p for p in SpendingPlan.objects.filter(adm_div_code=clerk.adm_div_code, action_key__in=keys)
+    }
     if made:
         return made_before(made, keys)
     rows = BudgetIndicator.objects.select_related("unit").filter(

@@ -20,6 +20,9 @@ from launcher.system import System, exclusive, holder, manage, read_state, say
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+ALL_CORES = ["-q", "-n", str(max(2, os.cpu_count() or 1)), "--dist", "worksteal"]
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. Ctrl-C stops everything that was started and gives 130."""
     parser = _parser()
@@ -83,7 +86,10 @@ def stop(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
 
 
 def test(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
-    """pytest on a PostgreSQL and a Valkey of its own (or DATABASE_URL, REDIS_URL); arguments go to pytest."""
+    """pytest on a PostgreSQL and a Valkey of its own (or DATABASE_URL, REDIS_URL); arguments go to pytest.
+
+    Without arguments every test runs, on all cores at once.
+    """
     with _system(Run("test"), settings="treasury.settings.test", kind="test") as system:
         system.start_stores(fresh=not os.environ.get("DATABASE_URL"))
         told = os.environ | system.driver_environment() | {"NO_PROXY": "127.0.0.1,localhost"}
@@ -91,7 +97,7 @@ def test(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
             told["GUOKU_CHROMIUM"] = chromium
         else:
             say("No Chromium found (GUOKU_CHROMIUM, or `chromium` on PATH): the browser tests are left out.")
-        return system.supervisor.run([sys.executable, "-m", "pytest", *rest], env=told)
+        return system.supervisor.run([sys.executable, "-m", "pytest", *(rest or ALL_CORES)], env=told)
 
 
 def manage_command(chosen: argparse.Namespace, rest: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError, transaction
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 5
 AT_ONCE, RETRIES_AT_ONCE = 500, 50
 KEEP_RAW_BYTES = 1024 * 1024
+PARSED_BYTES = 16 * 1024  # of a text worth remembering parsed; a payment with a few payees
 FORWARDED = frozenset(
     {"2301", "2302"}
 )  # the bank's own document (flag 0), which comes back from PBoC executed (flag 1)
@@ -248,7 +250,7 @@ def _judge(
 
 
 def _content_of(body: EnvelopeBody, sender: ExchangePartner) -> VoucherContent:
-    content, _inner = decode_content(body.text)
+    content = _parsed(body.text)
     if len(content.voucher_no) > 20:
         raise errors.FieldRefused("凭证号不得超过 20 个字符。", field="VoucherNo")
     findings = check_envelope_matches(body, content)
@@ -257,6 +259,16 @@ def _content_of(body: EnvelopeBody, sender: ExchangePartner) -> VoucherContent:
     if content.adm_div_code != sender.adm_div_code:
         raise errors.WrongSender("行政区划不属于该机构。", field="AdmDivCode", given=content.adm_div_code)
     return content
+
+
+def _parsed(text: bytes) -> VoucherContent:
+    """Read a signed text. What was parsed to judge it is at hand again when it is applied a moment later."""
+    return _parsed_lately(text) if len(text) <= PARSED_BYTES else decode_content(text)[0]
+
+
+@lru_cache(maxsize=200)  # two envelopes of one-line receipts
+def _parsed_lately(text: bytes) -> VoucherContent:
+    return decode_content(text)[0]
 
 
 def _expected_signers(
@@ -504,7 +516,7 @@ def _inbound(messages: Sequence[InboxMessage]) -> list[InboundVoucher]:
     return [
         InboundVoucher(
             message=message,
-            content=decode_content(bytes(message.text))[0],
+            content=_parsed(bytes(message.text)),
             sender=partners[message.sender],
             actor=partner_actor(partners[message.sender]),
             voucher=originals.get(
