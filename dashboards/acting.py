@@ -19,7 +19,7 @@ from dashboards.desk import Desk
 from dashboards.errors import ActionIdInvalid, Busy, NothingSelected, TooManySelected
 from dashboards.refusals import refuse, refused_items, wants_json
 
-Item = dict[str, str | None]
+Item = dict[str, Any]
 SHOWN = ("id", "no", "state", "notice")
 _BESIDES = frozenset({"csrfmiddlewaretoken", "action_id", "next"})
 

@@ -23,8 +23,8 @@ def attachment_storage() -> Storage:
     return FileSystemStorage(location=settings.GUOKU_STATE_DIR / "attachments", file_permissions_mode=0o600)
 
 
-def read_upload(file: UploadedFile | None) -> tuple[bytes, str]:
-    """Return the bytes and media type of an upload; the type is what the first bytes say, not what the name says.
+def read_upload(file: UploadedFile | None) -> tuple[bytes, str, str]:
+    """Return the bytes, media type and name of an upload; the type is what the first bytes say, not what the name says.
 
     :raises FileRefused: for no file, an empty or too large one, another kind, or a name that does not fit the kind.
     """
@@ -39,7 +39,7 @@ def read_upload(file: UploadedFile | None) -> tuple[bytes, str]:
         if content.startswith(magic):
             if not file.name.lower().endswith(suffixes):
                 raise FileRefused("文件扩展名与内容不符。", field="file")
-            return content, media_type
+            return content, media_type, file.name
     raise FileRefused("只接受 PDF、PNG、JPG 文件。", field="file")
 
 

@@ -7,7 +7,8 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 
@@ -50,6 +51,11 @@ class Desk:
         """The labels of the officer's posts."""
         return [Post(role).label for role in Post if role in self.actor.roles]
 
+    @property
+    def reads(self) -> bool:
+        """Whether the officer may look at business documents at all."""
+        return self.holds(*READERS)
+
     def holds(self, *posts: str) -> bool:
         return not self.actor.roles.isdisjoint(posts)
 
@@ -86,7 +92,7 @@ def officer(
             if not request.user.is_authenticated:
                 if wants_json(request):
                     return JsonResponse(_LOGGED_OUT, status=401)
-                return redirect_to_login(request.get_full_path())
+                return redirect_to_login(request.get_full_path() if request.method == "GET" else reverse("workbench"))
             desk = desk_of(request)
             try:
                 if posts and not desk.holds(*posts):
@@ -96,6 +102,22 @@ def officer(
                 return refuse(request, refusal)
 
         return page
+
+    return decorate
+
+
+def action(back: str) -> Callable[[Callable[P, HttpResponse]], Callable[P, HttpResponse]]:
+    """Let a view be posted to only; whoever opens its address (reload, bookmark) is led to the page it belongs to."""
+
+    def decorate(view: Callable[P, HttpResponse]) -> Callable[P, HttpResponse]:
+        @wraps(view)
+        def posted(*args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            request = args[0]
+            if isinstance(request, HttpRequest) and request.method != "POST":
+                return HttpResponseRedirect(reverse(back))
+            return view(*args, **kwargs)
+
+        return posted
 
     return decorate
 

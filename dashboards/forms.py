@@ -150,6 +150,12 @@ def html_id(name: str) -> str:
     return {"indicator_id": "indicator", "details": "lines", "amount": "lines", "reissue_of": "lines"}.get(name, name)
 
 
+def at_line(name: str, message: str) -> str:
+    """Return a finding with the number of the payee line it is about, if it is about one."""
+    match = _DETAIL_FIELD.fullmatch(name)
+    return f"第 {match[1]} 行：{message}" if match and not message.startswith("第 ") else message
+
+
 def text_of(post: Mapping[str, str], name: str, label: str, *, most: int = 300) -> str:
     """Return one line of text; line breaks become spaces.
 

@@ -183,3 +183,31 @@ _ACTIONS = {
     "fail": "支付失败",
     "clear": "清算",
 }
+
+
+@register.filter
+def fact_name(key: str) -> str:
+    """Return what a fact that a rule saw is called."""
+    return _FACTS.get(key, key)
+
+
+@register.filter
+def fact_value(value: Any) -> str:
+    """Return a fact in words: a list of payees one after the other, an empty text as a dash."""
+    if isinstance(value, list):
+        return "；".join(" ".join(str(part) for part in item.values()) for item in value)
+    return str(value) or "—"
+
+
+_FACTS = {
+    "settlement": "结算方式",
+    "amount": "金额",
+    "amount_from": "大额标准",
+    "above": "结算起点",
+    "up_to": "上限",
+    "limit": "采购限额",
+    "ratio_from": "起始比例",
+    "cash_reason": "现金理由",
+    "contract_no": "合同编号",
+    "payees": "收款人",
+}

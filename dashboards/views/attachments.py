@@ -4,29 +4,28 @@ from uuid import UUID
 
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from core.errors import NotFound
 from dashboards.acting import Done, perform
 from dashboards.attachments import attachment_storage, read_upload, store
-from dashboards.desk import READERS, Desk, officer
+from dashboards.desk import READERS, Desk, action, officer
 from dashboards.views.payments import find_request
 from payments.services import add_attachment
 
 
-@require_POST
+@action("payment-list")
 @officer("unit_clerk")
 def attach(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
     """Store one file (pdf, png, jpg, at most 10 MB) and note it with a request that is still the clerk's."""
     payment = find_request(desk, pk)
 
     def do() -> Done:
-        file = request.FILES.get("file")
-        content, media_type = read_upload(file)
+        content, media_type, name = read_upload(request.FILES.get("file"))
         digest = store(content)
         attachment = add_attachment(
             request_id=pk,
-            file_name=_name(file.name),
+            file_name=_name(name),
             media_type=media_type,
             size=len(content),
             digest=digest,

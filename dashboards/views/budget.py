@@ -8,7 +8,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from budget.models import BudgetIndicator, IndicatorAdjustment
 from budget.selectors import indicators_for, quotas_for
@@ -17,7 +17,7 @@ from core.errors import NotFound, TreasuryError
 from core.money import ZERO
 from dashboards import selectors
 from dashboards.acting import Done, accepted_item, chosen, done, perform, uuid_or_none
-from dashboards.desk import READERS, Desk, officer
+from dashboards.desk import READERS, Desk, action, officer
 from dashboards.errors import ChoiceInvalid
 from dashboards.forms import amount_of, text_of, uuid_of
 from dashboards.refusals import findings_of
@@ -165,7 +165,7 @@ def _field(name: str) -> str:
     return {"indicator_id": "indicator"}.get(name, name)
 
 
-@require_POST
+@action("adjustment-list")
 @officer("budget_approver")
 def decide(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Approve or reject adjustments made by somebody else."""

@@ -4,12 +4,12 @@ from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from core.errors import TreasuryError
 from dashboards import selectors
 from dashboards.acting import Done, chosen, done, perform, uuid_or_none
-from dashboards.desk import BUREAU_READERS, Desk, officer
+from dashboards.desk import BUREAU_READERS, Desk, action, officer
 from dashboards.errors import ChoiceInvalid
 from dashboards.forms import text_of
 from dashboards.refusals import findings_of
@@ -56,7 +56,7 @@ def _page(request: HttpRequest, desk: Desk, error: TreasuryError | None = None) 
     return render(request, "monitoring/alerts.html", context, status=error.http_status if error else 200)
 
 
-@require_POST
+@action("alert-list")
 @officer("monitor_officer")
 def dispose(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Let held requests pass or send them back, with a reason."""

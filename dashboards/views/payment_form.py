@@ -7,14 +7,14 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from budget.selectors import dept_codes_for, indicators_for
 from core.errors import TransitionNotAllowed, TreasuryError
 from core.models import IdempotencyKey
 from dashboards.acting import Done, accepted_item, action_key, perform, uuid_or_none
-from dashboards.desk import Desk, officer
-from dashboards.forms import LINE_FIELDS, PaymentForm, html_id
+from dashboards.desk import Desk, action, officer
+from dashboards.forms import LINE_FIELDS, PaymentForm, at_line, html_id
 from dashboards.refusals import Finding, findings_of, refused_items
 from dashboards.selectors import latest_reasons
 from dashboards.views.payments import find_request
@@ -85,7 +85,7 @@ def reissue_payment(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
     return _save(request, desk, save, None, form=given, repeats=payment)
 
 
-@require_POST
+@action("payment-new")
 @officer("unit_clerk")
 def form_lines(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Draw the form again with one payee line more (`add`) or less (`remove=N`); nothing is saved."""
@@ -183,7 +183,8 @@ def _page(
     repeats: PaymentRequest | None = None,
 ) -> HttpResponse:
     """Draw the form with what was typed, and each finding at its field."""
-    findings = [(html_id(f.field), f) for f in findings_of(error)] if error else _findings_of_submit(request)
+    found = findings_of(error) if error else _findings_of_submit(request)
+    findings = [(html_id(f.field), Finding(f.code, f.field, at_line(f.field, f.message))) for f in found]
     if not form.lines:
         form.lines = [dict.fromkeys(LINE_FIELDS, "")]
     indicators = indicators_for(desk.actor, desk.fiscal_year).filter(quota__isnull=False)
@@ -214,12 +215,11 @@ def _address(payment: PaymentRequest | None, repeats: PaymentRequest | None) -> 
     return reverse("payment-reissue", args=[repeats.pk]) if repeats else reverse("payment-new")
 
 
-def _findings_of_submit(request: HttpRequest) -> list[tuple[str, Finding]]:
+def _findings_of_submit(request: HttpRequest) -> list[Finding]:
     """Return why the submission that led here (`?done=`) was refused, to be shown at the fields."""
     key = request.GET.get("done", "")
     if not uuid_or_none(key):
         return []
     stored = IdempotencyKey.objects.filter(owner=f"user:{request.user.pk}", key=key).first()
     refused = stored.answer["refused"] if stored else []
-    findings = [Finding(item["code"], item["field"] or "", item["message"]) for item in refused]
-    return [(html_id(finding.field), finding) for finding in findings]
+    return [Finding(item["code"], item["field"] or "", item["message"]) for item in refused]

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from budget.codes import CodeKind
 from budget.selectors import code_names
@@ -15,7 +15,7 @@ from core.errors import NotFound
 from core.models import Transition
 from dashboards import selectors
 from dashboards.acting import chosen, done, next_page, perform, uuid_or_none
-from dashboards.desk import READERS, Desk, officer
+from dashboards.desk import READERS, Desk, action, officer
 from dashboards.track import stops_of
 from monitoring.selectors import alerts_of
 from parties.models import ReviewDecision
@@ -135,7 +135,7 @@ def track_context(desk: Desk, payment: PaymentRequest) -> dict[str, Any]:
     }
 
 
-@require_POST
+@action("payment-list")
 @officer("unit_clerk")
 def submit(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Submit drafts and returned requests; each is answered for: in review, on hold, blocked, or refused with why."""
@@ -149,7 +149,7 @@ def submit(request: HttpRequest, desk: Desk) -> HttpResponse:
     return perform(request, desk, do)
 
 
-@require_POST
+@action("payment-list")
 @officer("unit_clerk")
 def cancel(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Give up drafts, returned or blocked requests; their numbers stay used."""

@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from budget.models import SpendingPlan
 from budget.selectors import indicators_for
@@ -21,7 +21,7 @@ from budget.states import PlanState
 from core.errors import TreasuryError
 from dashboards import selectors
 from dashboards.acting import Done, accepted_item, action_key, chosen, done, next_page, perform, uuid_or_none
-from dashboards.desk import READERS, Desk, officer
+from dashboards.desk import READERS, Desk, action, officer
 from dashboards.errors import ChoiceInvalid
 from dashboards.forms import amount_of, month_of, text_of, uuid_of
 from dashboards.navigation import PLAN_POSTS
@@ -105,7 +105,7 @@ def _numbers(ids: list[Any]) -> dict[Any, str]:
     return dict(SpendingPlan.objects.filter(pk__in=ids).values_list("pk", "plan_no"))
 
 
-@require_POST
+@action("plan-list")
 @officer("unit_clerk")
 def submit(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Submit plans for review."""
@@ -138,7 +138,7 @@ def _review(request: HttpRequest, desk: Desk, error: TreasuryError | None = None
     return render(request, "plans/review.html", context, status=error.http_status if error else 200)
 
 
-@require_POST
+@action("plan-review")
 @officer(*PLAN_POSTS)
 def approve(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Approve plans at the node each waits at."""
@@ -151,7 +151,7 @@ def approve(request: HttpRequest, desk: Desk) -> HttpResponse:
     return perform(request, desk, do, failed=lambda error: _review(request, desk, error))
 
 
-@require_POST
+@action("plan-review")
 @officer(*PLAN_POSTS)
 def send_back(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Return plans to their clerks with a reason."""
@@ -184,7 +184,7 @@ def notices(request: HttpRequest, desk: Desk) -> HttpResponse:
     return _notices(request, desk)
 
 
-@require_POST
+@action("plan-notices")
 @officer("voucher_maker")
 def issue_notices(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Merge approved plans (`ids`) into notices; each accepted plan says which `notice` it went into."""

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from core.calendar import next_workday, start_day
 from core.errors import DayClosed, NotFound, RoleRequired, TreasuryError
@@ -14,7 +14,7 @@ from core.models import BusinessDay
 from core.outcomes import Outcome
 from dashboards import selectors
 from dashboards.acting import Done, Item, accepted_item, chosen, done, perform, uuid_or_none
-from dashboards.desk import Desk, officer
+from dashboards.desk import Desk, action, officer
 from dashboards.errors import BankUnreachable, ChoiceInvalid
 from dashboards.forms import text_of
 from dashboards.navigation import RECONCILIATION_POSTS
@@ -23,7 +23,7 @@ from dashboards.views.payments import find_request
 from reconciliation.models import Discrepancy
 from reconciliation.selectors import sheets_of_day, statements_of_day
 from reconciliation.services import close_day, day_blockers, match_day, resolve_discrepancy, zero_balance_accounts
-from reconciliation.states import ACCEPTABLE, DiscrepancyState
+from reconciliation.states import ACCEPTABLE, CLEAN, DiscrepancyState
 from vouchers.models import Voucher
 from vouchers.tasks import pull_receipts
 from vouchers.transport import ExchangeUnknown, NotSent
@@ -52,6 +52,7 @@ def _page(request: HttpRequest, desk: Desk, error: TreasuryError | None = None) 
         "days": days,
         "is_open": is_open,
         "sheets": sheets,
+        "all_clean": all(sheet.state in CLEAN for sheet in sheets),
         "discrepancies": [(sheet, row) for sheet in sheets for row in sheet.discrepancies.all()],
         "vouchers": _vouchers_of(desk, [row for sheet in sheets for row in sheet.discrepancies.all()]),
         "acceptable": ACCEPTABLE,
@@ -81,7 +82,7 @@ def _vouchers_of(desk: Desk, rows: list[Discrepancy]) -> dict[UUID, UUID]:
     }
 
 
-@require_POST
+@action("reconciliation-day")
 @officer("reconciler")
 def match(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Compare every pair with every partner for the open day, as a new run."""
@@ -107,7 +108,7 @@ def _check_date(request: HttpRequest, desk: Desk) -> date:
     return desk.open_day.date
 
 
-@require_POST
+@action("reconciliation-day")
 @officer("reconciler")
 def resolve(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Accept differences in which the money agrees (`ids`, `note`); each in its own transaction."""
@@ -130,7 +131,7 @@ def _keys(ids: list[UUID]) -> dict[UUID, str]:
     return {row.pk: row.key for row in Discrepancy.objects.filter(pk__in=ids)}
 
 
-@require_POST
+@action("reconciliation-day")
 @officer("reconciler")
 def pull(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Ask the banks for the receipts of the payments these differences (`ids`) are about, or of one `request`."""
@@ -160,7 +161,7 @@ def _unanswered(request: HttpRequest, desk: Desk) -> tuple[list[UUID], list[Item
     return list(_vouchers_of(desk, rows).values()), items
 
 
-@require_POST
+@action("reconciliation-day")
 @officer("reconciler")
 def close(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Close the open day, which must be the one the page showed (`date`); refused with every reason there is."""

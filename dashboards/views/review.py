@@ -7,13 +7,13 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from core.errors import TreasuryError
 from core.outcomes import Outcome
 from dashboards import selectors
 from dashboards.acting import Done, chosen, done, next_page, perform, uuid_or_none
-from dashboards.desk import Desk, officer
+from dashboards.desk import Desk, action, officer
 from dashboards.forms import text_of
 from dashboards.navigation import REVIEW_POSTS
 from dashboards.refusals import findings_of
@@ -73,7 +73,7 @@ def _pane(desk: Desk, selected: UUID | None, rows: list[selectors.QueueRow] | No
     return track_context(desk, payment) | {"barred": barred, "selected": selected}
 
 
-@require_POST
+@action("review-queue")
 @officer(*REVIEW_POSTS)
 def approve(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Approve requests at the node each waits at, and say for each what became of it."""
@@ -82,7 +82,7 @@ def approve(request: HttpRequest, desk: Desk) -> HttpResponse:
     )
 
 
-@require_POST
+@action("review-queue")
 @officer(*REVIEW_POSTS)
 def send_back(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Return requests to their clerks with a coded reason."""
@@ -94,7 +94,7 @@ def send_back(request: HttpRequest, desk: Desk) -> HttpResponse:
     )
 
 
-@require_POST
+@action("review-queue")
 @officer(*REVIEW_POSTS)
 def reject(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Reject requests for good with a coded reason."""

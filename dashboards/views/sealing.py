@@ -3,14 +3,14 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from budget.models import QuotaNotice
 from budget.services import seal_quota_notices
 from core.errors import TreasuryError
 from dashboards import selectors
 from dashboards.acting import Done, chosen, done, perform
-from dashboards.desk import Desk, officer
+from dashboards.desk import Desk, action, officer
 from dashboards.errors import TextInvalid
 from dashboards.forms import text_of
 from dashboards.refusals import findings_of
@@ -42,7 +42,7 @@ def make_page(request: HttpRequest, desk: Desk) -> HttpResponse:
     return perform(request, desk, do, failed=lambda error: _make(request, desk, error))
 
 
-@require_POST
+@action("voucher-make")
 @officer(*MAKERS)
 def cancel_vouchers(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Void vouchers that are not sealed yet; the requests wait for a new one."""
@@ -56,7 +56,7 @@ def cancel_vouchers(request: HttpRequest, desk: Desk) -> HttpResponse:
     return perform(request, desk, do, failed=lambda error: _make(request, desk, error))
 
 
-@require_POST
+@action("voucher-make")
 @officer(*MAKERS)
 def void_refused(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Give up requests whose voucher the bank refused; what they held is released."""
@@ -105,7 +105,7 @@ def seal_page(request: HttpRequest, desk: Desk) -> HttpResponse:
     return perform(request, desk, do, failed=lambda error: _seal(request, desk, error))
 
 
-@require_POST
+@action("voucher-seal")
 @officer("seal_keeper")
 def seal_notices(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Seal quota notices (5105 with its 5106), which sends them to the bank and to PBoC."""

@@ -8,8 +8,9 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
+from dashboards.desk import action
 from dashboards.refusals import wants_json
 
 WRONG = "用户名或密码不正确。"
@@ -44,7 +45,7 @@ def log_in(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@require_POST
+@action("workbench")
 def log_out(request: HttpRequest) -> HttpResponse:
     """End the session; only by a form, so that no link or picture can do it."""
     logout(request)

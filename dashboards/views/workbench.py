@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from dashboards import selectors
-from dashboards.desk import READERS, Desk, officer
+from dashboards.desk import Desk, officer
 from dashboards.navigation import TODOS, todo_counts
 
 RECENT = 12
@@ -28,11 +28,12 @@ def workbench(request: HttpRequest, desk: Desk) -> HttpResponse:
         if todo.key in counts
     ]
     recent = []
-    if desk.holds(*READERS):
+    if desk.reads:
         recent = list(selectors.requests_for(desk.actor, desk.fiscal_year).order_by("-id")[:RECENT])
     context = {
         "todos": sorted(todos, key=lambda todo: todo["count"] == 0),
         "recent": recent,
+        "reads": desk.reads,
         "waiting": sum(counts.values()),
     }
     return render(request, "workbench.html", context)

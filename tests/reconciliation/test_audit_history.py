@@ -28,7 +28,7 @@ from tests import acts, bank
 from tests.bank import Partner
 from tests.conftest import NOW
 from vouchers import delivery
-from vouchers.codec import decode_content
+from vouchers.codec import decode_content, receipt_of
 from vouchers.messages import EnvelopeBody
 from vouchers.models import Delivery, ExchangePartner, Voucher
 from vouchers.pulling import AnsweredItem, answer_pulled
@@ -151,6 +151,7 @@ def _limit_statement(pboc: Partner) -> EnvelopeBody:
 def _tuesday(bank_a: Partner, bank_b: Partner, pboc: Partner) -> None:
     _budget_documents(bank_a)
     paid, failed = acts.sent("I1", "5000.00"), acts.sent("I1", "700.00")
+    refused = acts.sent("I1", "350.00", "360.00")
     partial, cleared = acts.sent("I2", "600.00", "400.00", "300.00"), acts.sent("I2", "2000.00", "3000.00")
     _never_sent()
     _refused_by_the_bank()
@@ -160,6 +161,7 @@ def _tuesday(bank_a: Partner, bank_b: Partner, pboc: Partner) -> None:
     _sent_without_an_answer(acts.sent("I1", "830.00"))
     for request, losses in ((paid, {}), (failed, {"1": "账号不存在"}), (partial, {"2": "户名不符"}), (cleared, {})):
         _apply(bank_a, bank_a.receipt(request.voucher, failed=losses, XPayDate="20260616"))
+    _apply(bank_a, _refused_in_the_head(bank_a, refused.voucher))
     _clear(bank_a, pboc, bank.clearing(bank_a, pboc, "HK-A-02", [(cleared, 1), (cleared, 2)], XClearDate="20260616"))
     _sign_for_everything(but=("820.00", "830.00"))  # the negative 5108
     _refunds(bank_a, bank_b, pboc, partial)
@@ -296,6 +298,12 @@ def _dated(partner: Partner, body: EnvelopeBody) -> EnvelopeBody:
     """The same refund notice, paid back on Tuesday."""
     content, _ = decode_content(body.text)
     return partner.body(replace(content, main={**content.main, "PayDate": "20260616"}), 0)
+
+
+def _refused_in_the_head(partner: Partner, voucher: Voucher) -> EnvelopeBody:
+    """A receipt of 0.00 without a date, the lines as they came."""
+    content, _ = decode_content(bytes(voucher.text))
+    return partner.body(receipt_of(content, {"XPayAmt": "0.00", "XAgentBusinessNo": "R1"}, {}), 1)
 
 
 def _sign_for_everything(but: tuple[str, ...] = ()) -> None:

@@ -48,7 +48,8 @@ SELECT s."table", s.id::text, concat(s.no, ' 已签章，但审核链没有任�
 
 _PERSONS = f"""
 WITH {_SEALED}
-SELECT s."table", s.id::text AS id, concat(s.no, ' 的审核人同时是录入、制单或签章人') AS explanation, NULL::numeric AS delta
+SELECT s."table", s.id::text AS id, concat(s.no, ' 的审核人同时是录入、制单或签章人') AS explanation,
+       NULL::numeric AS delta
   FROM sealed s JOIN given g ON g.id = s.id AND g.person_id IN (s.created_by_id, s.made_by_id, s.sealed_by_id)
 UNION ALL
 SELECT s."table", s.id::text, concat(s.no, ' 的签章人同时是录入或制单人'), NULL
@@ -56,7 +57,8 @@ SELECT s."table", s.id::text, concat(s.no, ' 的签章人同时是录入或制�
 UNION ALL
 SELECT s."table", s.id::text, concat(s.no, ' 的 ', count(*), ' 个节点只有 ', count(DISTINCT g.person_id), ' 人审核'),
        count(*) - count(DISTINCT g.person_id)
-  FROM sealed s JOIN given g ON g.id = s.id GROUP BY s."table", s.id, s.no HAVING count(*) <> count(DISTINCT g.person_id)
+  FROM sealed s JOIN given g ON g.id = s.id GROUP BY s."table", s.id, s.no
+HAVING count(*) <> count(DISTINCT g.person_id)
 """
 
 _SAME_DIGEST = f"""
@@ -93,18 +95,21 @@ def _changed(requests: list[PaymentRequest]) -> Iterator[Finding]:
 
 _TEXTS = f"""
 SELECT v.id::text, v.voucher_no, v.text, v.amount, r.amount, a.account_no,
-       (SELECT jsonb_agg(jsonb_build_array(d.seq::text, d.amount::text, d.payee_account_no, d.payee_name) ORDER BY d.seq)
+       (SELECT jsonb_agg(jsonb_build_array(d.seq::text, d.amount::text, d.payee_account_no, d.payee_name)
+                         ORDER BY d.seq)
           FROM payments_paymentdetail d WHERE d.request_id = r.id)
   FROM vouchers_voucher v JOIN payments_paymentrequest r ON r.voucher_id = v.id
   JOIN parties_bankaccount a ON a.id = r.payer_account_id
  WHERE v.signature <> '' AND {in_region("v")}
 """
+_LINE = ("Id", "PayAmt", "PayeeAcctNo", "PayeeAcctName")
+_SAID = (*_LINE, "PayAcctNo")
 
 
 def _texts_say_it(scope: Scope) -> Iterator[Finding]:
     for rows in chunks(_TEXTS, {"region": scope.region}):
         for voucher_id, number, text, noted, amount, account_no, details in rows:
-            main, lines = own_fields(inner_bytes(bytes(text)))
+            main, lines = own_fields(inner_bytes(bytes(text)), _SAID)
             expected = [(seq, _wire(value), account, name) for seq, value, account, name in json.loads(details or "[]")]
             if (main.get("PayAmt"), main.get("PayAcctNo")) != (wire_yuan(amount), account_no) or noted != amount:
                 yield Finding(
@@ -117,11 +122,11 @@ def _texts_say_it(scope: Scope) -> Iterator[Finding]:
 
 
 def _line(line: Fields) -> tuple[str, ...]:
-    return tuple(line.get(tag, "") for tag in ("Id", "PayAmt", "PayeeAcctNo", "PayeeAcctName"))
+    return tuple(line.get(tag, "") for tag in _LINE)
 
 
 def _wire(stored: str) -> str:
-    """"500.0" or "500" in the database is "500.00" on the wire."""
+    """ "500.0" or "500" in the database is "500.00" on the wire."""
     whole, _, fraction = stored.partition(".")
     return f"{whole}.{fraction:0<2}"
 

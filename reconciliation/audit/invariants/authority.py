@@ -48,7 +48,8 @@ WITH posted AS (
 )
 SELECT 'budget_indicatoradjustment' AS "table", COALESCE(d.id, p.document_id)::text AS id,
        concat('变动单 ', COALESCE(d.doc_no, '（不存在或未下达）'), ' 批准总额 ', COALESCE(d.total, 0), '、冻结 ',
-              COALESCE(d.frozen, 0), '，记账总额 ', COALESCE(p.total, 0), '、冻结 ', COALESCE(p.frozen, 0)) AS explanation,
+              COALESCE(d.frozen, 0), '，记账总额 ', COALESCE(p.total, 0), '、冻结 ',
+              COALESCE(p.frozen, 0)) AS explanation,
        COALESCE(d.total + d.frozen, 0) - COALESCE(p.total + p.frozen, 0) AS delta
   FROM decided d FULL JOIN posted p ON p.document_id = d.id AND p.indicator_id = d.indicator_id
  WHERE (COALESCE(d.total, 0), COALESCE(d.frozen, 0)) <> (COALESCE(p.total, 0), COALESCE(p.frozen, 0))
@@ -111,7 +112,8 @@ WITH posted AS (
      WHERE (state = 'arrived' OR state = 'approved' AND payment_mode = '11') AND {in_region("p")}
 )
 SELECT 'budget_spendingplan' AS "table", COALESCE(p.id, x.document_id)::text AS id,
-       concat('计划 ', p.plan_no, ' 应有额度 ', COALESCE(p.amount, 0), '，额度账 ', COALESCE(x.amount, 0)) AS explanation,
+       concat('计划 ', p.plan_no, ' 应有额度 ', COALESCE(p.amount, 0), '，额度账 ',
+              COALESCE(x.amount, 0)) AS explanation,
        COALESCE(p.amount, 0) - COALESCE(x.amount, 0) AS delta
   FROM plans p FULL JOIN posted x ON x.document_id = p.id AND x.indicator_id = p.indicator_id
  WHERE COALESCE(p.amount, 0) <> COALESCE(x.amount, 0)
@@ -139,7 +141,8 @@ WITH posted AS (
       JOIN vouchers_voucher v ON v.id = l.voucher_id WHERE {in_region("l")}
 )
 SELECT 'budget_clearinglimitentry' AS "table", COALESCE(n.id, x.document_id)::text AS id,
-       concat('清算额度通知 ', n.voucher_no, ' 金额 ', COALESCE(n.amount, 0), '，额度账 ', COALESCE(x.amount, 0)) AS explanation,
+       concat('清算额度通知 ', n.voucher_no, ' 金额 ', COALESCE(n.amount, 0), '，额度账 ',
+              COALESCE(x.amount, 0)) AS explanation,
        COALESCE(n.amount, 0) - COALESCE(x.amount, 0) AS delta
   FROM notices n FULL JOIN posted x ON x.document_id = n.id WHERE COALESCE(n.amount, 0) <> COALESCE(x.amount, 0)
 """

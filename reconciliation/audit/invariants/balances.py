@@ -1,7 +1,7 @@
 """I02: a balance is the sum of its entries, column by column, and what is reserved is what open requests hold."""
 
-from reconciliation.audit.findings import Invariant, SqlCheck, in_region
 from payments.states import RESERVING
+from reconciliation.audit.findings import Invariant, SqlCheck, in_region
 
 _RESERVING = {"reserving": sorted(RESERVING)}
 
@@ -23,7 +23,8 @@ SELECT '{table}' AS "table", b.id::text AS id,
 def _held(table: str, key: str, name: str) -> str:
     return f"""
 SELECT '{table}' AS "table", b.id::text AS id,
-       concat({name}, ' 的在途额为 ', b.amount_reserved, '，未结支付申请占用合计 ', COALESCE(o.amount, 0)) AS explanation,
+       concat({name}, ' 的在途额为 ', b.amount_reserved, '，未结支付申请占用合计 ',
+              COALESCE(o.amount, 0)) AS explanation,
        b.amount_reserved - COALESCE(o.amount, 0) AS delta
   FROM {table} b
   LEFT JOIN (SELECT {key} AS account_id, sum(amount - amount_paid - amount_failed) AS amount
@@ -34,7 +35,9 @@ SELECT '{table}' AS "table", b.id::text AS id,
 
 _INDICATOR = "'指标 ', b.indicator_no"
 _QUOTA = "'额度 ', (SELECT indicator_no FROM budget_budgetindicator i WHERE i.id = b.indicator_id)"
-_LIMIT = "'清算额度 ', (SELECT name FROM parties_agentbank a WHERE a.id = b.agent_bank_id), ' ', b.payment_mode, '/', b.fund_nature"
+_LIMIT = """
+       '清算额度 ', (SELECT name FROM parties_agentbank a WHERE a.id = b.agent_bank_id), ' ', b.payment_mode, '/',
+       b.fund_nature"""
 
 I02 = Invariant(
     "I02",

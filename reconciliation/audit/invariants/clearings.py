@@ -1,8 +1,10 @@
-"""I10 and I11: what banks paid is what PBoC cleared or has still to clear, line by line, under both their signatures."""
+"""I10 and I11: what banks paid is what PBoC cleared or has still to clear, line by line, under both signatures."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
@@ -90,7 +92,8 @@ SELECT 'payments_clearing' AS "table", c.id::text AS id,
 
 _CLEARED = f"""
 SELECT 'payments_paymentrequest' AS "table", r.id::text AS id,
-       concat('支付申请 ', r.request_no, ' 为 ', r.state, '，已付 ', count(l.id), ' 行、已清算 ', count(k.id), ' 行') AS explanation,
+       concat('支付申请 ', r.request_no, ' 为 ', r.state, '，已付 ', count(l.id), ' 行、已清算 ', count(k.id),
+              ' 行') AS explanation,
        (count(l.id) - count(k.id))::numeric AS delta
   FROM payments_paymentrequest r JOIN payments_paymentdetail d ON d.request_id = r.id
   JOIN payments_receiptline l ON l.detail_id = d.id AND l.amount_paid > 0
@@ -109,31 +112,32 @@ SELECT c.id::text, c.amount, c.cleared_on,
 
 
 def _as_signed(scope: Scope) -> Iterator[Finding]:
-    copies: dict[tuple[Any, ...], VoucherContent] = {}
+    copies: dict[tuple[Any, ...], VoucherContent | None] = {}
     for message in contents(scope, ("2301", "2302"), flag=0, states=("applied",)):
         copies[message.identity] = message.content
     for message in contents(scope, ("2301", "2302"), flag=1, states=("applied",), query=_STORED):
-        content, sign = message.content, (-1 if message.content.voucher_type == "2302" else 1)
-        copy = copies.get(message.identity)
-        for clearing_id, amount, cleared_on, kept in message.rows:
-            number = ("OriVoucherNo", "OriVouDetailNo") if sign < 0 else ("VoucherNo", "DAVoucherNo")
-            said = Counter(
-                (d["Id"], f"{sign * wire_amount(d['PayAmt']):.2f}", d[number[0]], d[number[1]])
-                for d in content.details
-            )
-            fault = ""
-            if copy is None:
-                fault = "没有银行签名的原件"
-            elif differing_fields(copy, content):
-                fault = "与银行签名的原件不同"
-            elif sign * wire_amount(content.main["PayAmt"]) != amount:
-                fault = "金额与签名原文不同"
-            elif wire_date(content.main["XClearDate"], receipt=True) != cleared_on:
-                fault = "清算日期与签名原文不同"
-            elif said != Counter(tuple(line) for line in json.loads(kept or "[]")):
-                fault = "明细与签名原文不同"
+        for clearing_id, *kept in message.rows:
+            fault = _fault(message.content, copies.get(message.identity), *kept)
             if fault:
-                yield Finding("payments_clearing", clearing_id, f"清算 {content.voucher_no}：{fault}")
+                yield Finding("payments_clearing", clearing_id, f"清算 {message.identity[3]}：{fault}")
+
+
+def _fault(
+    done: VoucherContent | None, asked: VoucherContent | None, amount: Decimal, cleared_on: date, kept: str | None
+) -> str:
+    if asked is None or done is None:
+        return "没有银行签名的原件，或原文不能读取"
+    if differing_fields(asked, done):
+        return "与银行签名的原件不同"
+    sign, number, detail = (
+        (-1, "OriVoucherNo", "OriVouDetailNo") if done.voucher_type == "2302" else (1, "VoucherNo", "DAVoucherNo")
+    )
+    if sign * wire_amount(done.main["PayAmt"]) != amount:
+        return "金额与签名原文不同"
+    if wire_date(done.main["XClearDate"], receipt=True) != cleared_on:
+        return "清算日期与签名原文不同"
+    said = Counter((d["Id"], f"{sign * wire_amount(d['PayAmt']):.2f}", d[number], d[detail]) for d in done.details)
+    return "" if said == Counter(map(tuple, json.loads(kept or "[]"))) else "明细与签名原文不同"
 
 
 def _signatures(scope: Scope) -> Iterator[Finding]:

@@ -28,7 +28,8 @@ WITH moves AS (
          WHERE k.refund_id IS NOT NULL OR NOT r.imported) x GROUP BY 1, 2
 )
 SELECT 'parties_bankaccount' AS "table", a.id::text AS id,
-       concat('零余额账户 ', a.name, ' ', a.account_no, ' 在已日结的 ', c.date, ' 日终余额 ', sum(m.amount)) AS explanation,
+       concat('零余额账户 ', a.name, ' ', a.account_no, ' 在已日结的 ', c.date, ' 日终余额 ',
+              sum(m.amount)) AS explanation,
        sum(m.amount) AS delta
   FROM ({_CLOSED}) c
   JOIN parties_bankaccount a ON a.adm_div_code = c.adm_div_code
@@ -66,7 +67,8 @@ WITH closed AS MATERIALIZED ({_CLOSED}), ours AS (
      GROUP BY 1, 2, 3, 4, 5, 6
 )
 SELECT 'reconciliation_statementline' AS "table", concat_ws('/', bank_no, voucher_type, voucher_no, detail_id) AS id,
-       concat('已日结：', CASE pair WHEN 'bank_payment' THEN '支付 ' ELSE '退款 ' END, voucher_no, '/', detail_id, ' 我方 ',
+       concat('已日结：', CASE pair WHEN 'bank_payment' THEN '支付 ' ELSE '退款 ' END, voucher_no, '/',
+              detail_id, ' 我方 ',
               ours, '，对账单 ', theirs) AS explanation,
        theirs - ours AS delta
   FROM sides WHERE ours_closed > theirs OR theirs_closed > ours
@@ -74,7 +76,8 @@ SELECT 'reconciliation_statementline' AS "table", concat_ws('/', bank_no, vouche
 
 _SUMS = f"""
 SELECT 'reconciliation_statement' AS "table", s.id::text AS id,
-       concat('对账报文 ', s.voucher_type, ' ', s.sheet_no, ' 主单 ', s.line_count, ' 笔 ', s.amount, '，明细 ', count(l.id),
+       concat('对账报文 ', s.voucher_type, ' ', s.sheet_no, ' 主单 ', s.line_count, ' 笔 ', s.amount,
+              '，明细 ', count(l.id),
               ' 笔 ', COALESCE(sum(l.amount), 0)) AS explanation,
        (s.line_count - count(l.id))::numeric AS delta
   FROM reconciliation_statement s LEFT JOIN reconciliation_statementline l ON l.statement_id = s.id

@@ -46,8 +46,8 @@ I14 = Invariant(
     "没有卡住的收发",
     (
         SqlCheck(
-            "Every delivery that is not finished has its next attempt, which a push partner does not let lie; every one "
-            "being sent is held by a lease.",
+            "Every delivery that is not finished has its next attempt, which a push partner does not let lie; every "
+            "one being sent is held by a lease.",
             _DELIVERIES,
             _AGES,
         ),
@@ -68,7 +68,8 @@ SELECT 'vouchers_voucher' AS "table", v.id::text AS id,
 
 _ATTEMPTS = f"""
 SELECT 'vouchers_deliveryattempt' AS "table", t.id::text AS id,
-       concat('凭证 ', v.voucher_type, ' ', v.voucher_no, ' 第 ', t.number, ' 次收发的内容摘要与凭证不同') AS explanation,
+       concat('凭证 ', v.voucher_type, ' ', v.voucher_no, ' 第 ', t.number,
+              ' 次收发的内容摘要与凭证不同') AS explanation,
        NULL::numeric AS delta
   FROM vouchers_deliveryattempt t JOIN vouchers_delivery d ON d.id = t.delivery_id
   JOIN vouchers_voucher v ON v.id = d.voucher_id WHERE t.digest <> v.digest AND {in_region("d")}

@@ -5,12 +5,10 @@ from collections.abc import Iterator
 
 from django.db import connection
 
-from reconciliation.audit.evidence import chunks, inner_bytes
+from reconciliation.audit.evidence import chunks, content_of, inner_bytes
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
-from reconciliation.audit.invariants.messages import contents, signatures_hold
+from reconciliation.audit.invariants.messages import Message, contents, signatures_hold
 from seals.digests import sm3_hex
-from vouchers.codec import decode_content
-from vouchers.errors import VoucherError
 
 _EFFECTS = f"""
 WITH effect AS (
@@ -36,7 +34,8 @@ SELECT 'vouchers_inboxmessage' AS "table", m.id::text AS id,
 
 _MARKS = f"""
 SELECT 'vouchers_inboxmessage' AS "table", m.id::text AS id,
-       concat('来文 ', m.voucher_type, ' ', m.voucher_no, '（', m.state, '）的处理时间或拒绝代码与状态不符') AS explanation,
+       concat('来文 ', m.voucher_type, ' ', m.voucher_no, '（', m.state,
+              '）的处理时间或拒绝代码与状态不符') AS explanation,
        NULL::numeric AS delta
   FROM vouchers_inboxmessage m
  WHERE {in_region("m")}
@@ -68,9 +67,8 @@ def _identity(text: bytes) -> list[str]:
     if len(found) == len(_TAGS) == len(dict(found)) and head:
         values = {tag.decode(): value.decode("ascii", "replace") for tag, value in found}
         return [values[tag] for tag in _TAGS]
-    try:
-        content = decode_content(text)[0]
-    except VoucherError:
+    content = content_of(text)
+    if content is None:
         return []
     return [content.adm_div_code, f"{content.fiscal_year}", content.voucher_type, content.voucher_no]
 
@@ -82,18 +80,21 @@ SELECT v.adm_div_code, v.fiscal_year, v.voucher_no, n.id::text, n.amount_arrived
 
 
 def _quota_arrived(scope: Scope) -> Iterator[Finding]:
-    said = {}
+    said: dict[tuple[str, int, str], Message] = {}
     for message in contents(scope, ("2104",), flag=0, states=("applied",)):
         region, year = message.identity[:2]
-        said[region, year, message.content.main["OriVoucherNo"]] = message
+        number = message.content.main["OriVoucherNo"] if message.content else "（原文不能读取）"
+        said[region, year, number] = message
     with connection.cursor() as cursor:
         cursor.execute(_ARRIVED, {"region": scope.region})
         for region, year, number, notice_id, arrived, amount, _receiver in cursor.fetchall():
-            message = said.pop((region, year, number), None)
-            stated = amount if message is not None else 0
+            stated = amount if said.pop((region, year, number), None) else 0
             if arrived != stated:
                 yield Finding(
-                    "budget_quotanotice", notice_id, f"额度通知单 {number} 到账 {arrived}，到账通知 {stated}", arrived - stated
+                    "budget_quotanotice",
+                    notice_id,
+                    f"额度通知单 {number} 到账 {arrived}，到账通知 {stated}",
+                    arrived - stated,
                 )
     for key, message in said.items():
         yield Finding("vouchers_inboxmessage", message.id, f"到账通知所指的额度通知单 {key[2]} 不存在")
@@ -109,7 +110,7 @@ I16 = Invariant(
     (
         SqlCheck("An applied message of a type that does something did exactly that; no other message did.", _EFFECTS),
         SqlCheck("Applied messages say when, refused and waiting ones say why.", _MARKS),
-        CodeCheck("The stored text has its digest, and region, year, type and number are those inside.", _is_what_it_says),
+        CodeCheck("The stored text has its digest; region, year, type and number are those inside.", _is_what_it_says),
         CodeCheck("Quota has arrived where, and only where, the bank's 2104 says so.", _quota_arrived),
         CodeCheck("The signature over every other applied message (arrivals, reports) holds.", _signatures),
     ),

@@ -1,4 +1,4 @@
-"""Inbound messages for the invariants that look inside them: their signatures, and their content beside what we keep."""
+"""Inbound messages for the invariants that look inside them: their signatures, and their content beside our rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,8 @@ from typing import Any
 
 from django.db import connection
 
-from reconciliation.audit.evidence import Register, Signed, chunks, every_core, marks_of
+from reconciliation.audit.evidence import Row, Signed, chunks, content_of, judged, marks_of
 from reconciliation.audit.findings import Finding, Scope, in_region
-from vouchers.codec import decode_content
 from vouchers.messages import VoucherContent
 
 _MESSAGES = f"""
@@ -21,11 +20,11 @@ SELECT m.id, m.adm_div_code, m.fiscal_year, m.voucher_type, m.voucher_no, m.send
 
 @dataclass(frozen=True)
 class Message:
-    """One message with its content as decoded from the stored bytes, and the rows that came of it."""
+    """One message with what its stored bytes say (None: unreadable), and the rows that came of it."""
 
     id: str
     identity: tuple[Any, ...]
-    content: VoucherContent
+    content: VoucherContent | None
     rows: list[tuple[Any, ...]]
 
 
@@ -41,16 +40,17 @@ def contents(
                 with connection.cursor() as cursor:
                     cursor.execute(query, {"id": message_id})
                     found = cursor.fetchall()
-            yield Message(str(message_id), tuple(identity), decode_content(bytes(text))[0], found)
+            yield Message(str(message_id), tuple(identity), content_of(bytes(text)), found)
 
 
 def signatures_hold(scope: Scope, types: Sequence[str], *, among: bool = True) -> Iterator[Finding]:
-    """Verify the sender's signature over every applied message of these types (or, with `among` false, of all others)."""
+    """Verify the sender's signature over applied messages of these types (with `among` false: of all others)."""
     parameters = {"region": scope.region, "types": list(types), "among": among, "flag": None, "states": ["applied"]}
-    register = Register()
-    with every_core() as pool:
-        for rows in chunks(_MESSAGES, parameters):
-            signed = [Signed(row[5], bytes(row[6]), marks_of(row[7]), row[8]) for row in rows]
-            for row, fault in zip(rows, register.faults(signed, pool), strict=True):
-                if fault:
-                    yield Finding("vouchers_inboxmessage", str(row[0]), f"来文 {row[3]} {row[4]}：{fault}")
+    for row, fault in judged(chunks(_MESSAGES, parameters), _signed):
+        if fault:
+            yield Finding("vouchers_inboxmessage", str(row[0]), f"来文 {row[3]} {row[4]}：{fault}")
+
+
+def _signed(row: Row) -> Signed:
+    *_, sender, text, signatures, received_at = row
+    return Signed(sender, bytes(text), marks_of(signatures), received_at)

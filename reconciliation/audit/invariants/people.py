@@ -53,7 +53,8 @@ SELECT x."table", x.id, concat(p.name, ' 于 ', o.day, ' ', x.did, '，当日不
           LEFT JOIN budget_spendingplan s ON s.id = d.document_id
           LEFT JOIN parties_budgetunit u ON u.id = COALESCE(r.unit_id, s.unit_id)
         UNION ALL
-        SELECT 'monitoring_disposition', d.id::text, d.adm_div_code, d.person_id, 'monitor_officer', d.at, '处置预警', '', ''
+        SELECT 'monitoring_disposition', d.id::text, d.adm_div_code, d.person_id, 'monitor_officer', d.at, '处置预警',
+               '', ''
           FROM monitoring_disposition d
         UNION ALL
         SELECT 'vouchers_voucher', v.id::text, v.adm_div_code, v.sealed_by_id,

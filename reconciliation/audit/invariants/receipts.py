@@ -3,22 +3,24 @@
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
+from core.money import ZERO
 from reconciliation.audit.evidence import (
-    Register,
+    Fields,
+    Row,
     Signed,
     chunks,
-    every_core,
+    content_of,
     inner_bytes,
+    judged,
     marks_of,
     own_fields,
     without_receipt_fields,
 )
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
 from vouchers.checks import wire_amount
-from vouchers.codec import completed, decode_content, differing_fields
-from vouchers.errors import VoucherError
+from vouchers.codec import completed, differing_fields
+from vouchers.errors import WireAmountInvalid
 
 _RECEIPTS = f"""
 SELECT x.id::text, v.voucher_no, v.receiver, v.text, m.sender, m.text, m.signatures, m.received_at, x.amount_paid,
@@ -32,45 +34,55 @@ SELECT x.id::text, v.voucher_no, v.receiver, v.text, m.sender, m.text, m.signatu
 
 
 def _receipts_hold(scope: Scope) -> Iterator[Finding]:
-    register = Register()
-    with every_core() as pool:
-        for rows in chunks(_RECEIPTS, {"region": scope.region}):
-            signed = [Signed(row[2], bytes(row[5]), marks_of(row[6]), row[7]) for row in rows]
-            for row, fault in zip(rows, register.faults(signed, pool), strict=True):
-                fault = fault or _content_fault(row)
-                if fault:
-                    yield Finding("payments_paymentreceipt", row[0], f"凭证 {row[1]} 的回单：{fault}")
+    for row, unsigned in judged(chunks(_RECEIPTS, {"region": scope.region}), _signed):
+        fault = unsigned or _content_fault(row)
+        if fault:
+            yield Finding("payments_paymentreceipt", row[0], f"凭证 {row[1]} 的回单：{fault}")
 
 
-def _content_fault(row: tuple[Any, ...]) -> str:
+def _signed(row: Row) -> Signed:
+    _id, _number, receiver, _sent_text, _sender, text, signatures, received_at, *_ = row
+    return Signed(receiver, bytes(text), marks_of(signatures), received_at)
+
+
+def _content_fault(row: Row) -> str:
     _id, _number, receiver, sent_text, sender, text, _marks, _at, amount, serial, paid_on, lines = row
     if sender != receiver:
         return f"不是收款指令的接收方 {receiver} 发来的"
     sent, answered = inner_bytes(bytes(sent_text)), inner_bytes(bytes(text))
     if without_receipt_fields(sent) == without_receipt_fields(answered):
-        main, details = own_fields(answered)
+        main, details = own_fields(answered, ("Id", "XPayAmt", "XPayDate", "XAgentBusinessNo"))
     else:  # the same content in other bytes, or not the same
-        try:
-            receipt, original = decode_content(bytes(text))[0], completed(decode_content(bytes(sent_text))[0])
-        except VoucherError as error:
-            return f"原文不能读取（{error.code}）"
-        changed = differing_fields(original, receipt)
+        receipt, original = content_of(bytes(text)), content_of(bytes(sent_text))
+        if receipt is None or original is None:
+            return "原文不能读取"
+        changed = differing_fields(completed(original), receipt)
         if changed:
             return "改动了发送单的内容：" + "、".join(changed[:3])
         main, details = dict(receipt.main), [dict(detail) for detail in receipt.details]
-    said = {d["Id"]: (wire_amount(d.get("XPayAmt", "")), d.get("XAgentBusinessNo", "")[:42]) for d in details}
+    refused = _amount(main) == 0 and not any(d.get("XPayAmt") for d in details)  # by 0.00 in the head alone
+    said = {d.get("Id"): (ZERO if refused else _amount(d), d.get("XAgentBusinessNo", "")[:42]) for d in details}
     kept = {seq: (Decimal(paid), serial_no) for seq, paid, serial_no in json.loads(lines or "[]")}
     if said != kept:
         return "明细实付金额或流水号与签名原文不同"
     stated = main.get("XPayDate", "").replace("-", "")[:8]
-    if (wire_amount(main.get("XPayAmt", "")), main.get("XAgentBusinessNo", "")[:42]) != (amount, serial):
+    if (_amount(main), main.get("XAgentBusinessNo", "")[:42]) != (amount, serial):
         return "实付金额或流水号与签名原文不同"
-    return "" if stated == f"{paid_on:%Y%m%d}" else "支付日期与签名原文不同"
+    dated = stated or amount > 0  # who refuses the whole need not date it
+    return "支付日期与签名原文不同" if dated and stated != f"{paid_on:%Y%m%d}" else ""
+
+
+def _amount(fields: Fields) -> Decimal | None:
+    try:
+        return wire_amount(fields.get("XPayAmt", ""))
+    except WireAmountInvalid:
+        return None
 
 
 _LINES = f"""
 SELECT 'payments_paymentreceipt' AS "table", x.id::text AS id,
-       concat('回单实付 ', x.amount_paid, '，明细合计 ', COALESCE(sum(l.amount_paid), 0), '，申请 ', r.request_no, ' 有 ',
+       concat('回单实付 ', x.amount_paid, '，明细合计 ', COALESCE(sum(l.amount_paid), 0), '，申请 ',
+              r.request_no, ' 有 ',
               count(d.id), ' 行、回单 ', count(l.id), ' 行') AS explanation,
        x.amount_paid - COALESCE(sum(l.amount_paid), 0) AS delta
   FROM payments_paymentreceipt x JOIN payments_paymentrequest r ON r.id = x.request_id

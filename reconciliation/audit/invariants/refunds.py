@@ -1,4 +1,4 @@
-"""I13: money that came back never exceeds what was paid, restores its quota once, and each refund is in a bank's notice."""
+"""I13: money that came back never exceeds what was paid, restores its quota once, and is in a bank's notice."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -51,14 +51,16 @@ SELECT f.id::text, f.notice_type, f.notice_no, r.voucher_no, d.seq::text, f.amou
 
 def _as_signed(scope: Scope) -> Iterator[Finding]:
     for message in contents(scope, _TYPES, flag=0, states=("applied",), query=_STORED):
-        content = message.content
-        said = Counter((d["OriVoucherNo"], d["OriVouDetailNo"], -wire_amount(d["PayAmt"])) for d in content.details)
+        kind, number = message.identity[2:]
+        details = message.content.details if message.content else ()
+        said = Counter((d["OriVoucherNo"], d["OriVouDetailNo"], -wire_amount(d["PayAmt"])) for d in details)
         kept = Counter(row[3:] for row in message.rows)
-        if said != kept or any(row[1:3] != (content.voucher_type, content.voucher_no) for row in message.rows):
-            first = message.rows[0][0] if message.rows else message.id
-            table = "payments_refund" if message.rows else "vouchers_inboxmessage"
-            delta = sum((amount for *_, amount in kept.elements()), ZERO) + wire_amount(content.main["PayAmt"])
-            yield Finding(table, first, f"退款通知 {content.voucher_no} 的内容与登记的退款不同", delta)
+        if said != kept or any(row[1:3] != (kind, number) for row in message.rows):
+            delta = sum((row[5] for row in message.rows), ZERO) - sum((key[2] for key in said.elements()), ZERO)
+            table, named = "vouchers_inboxmessage", message.id
+            if message.rows:
+                table, named = "payments_refund", message.rows[0][0]
+            yield Finding(table, named, f"退款通知 {number} 的原文与登记的退款不同", delta)
 
 
 def _signatures(scope: Scope) -> Iterator[Finding]:

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 
-from reconciliation.audit.evidence import Register, Signed, chunks, every_core
+from reconciliation.audit.evidence import Row, Signed, chunks, judged
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
+from seals.certificates import parse_certificate, validate_chain
 from seals.digests import sm3_hex
+from seals.errors import CertificateRefused
+from seals.models import Certificate, TrustedAuthority
 
 _VOUCHERS = f"""
 SELECT v.id::text, v.voucher_type || ' ' || v.voucher_no, v.text, v.digest, v.sender, v.signature, v.signature_serial,
@@ -14,23 +17,22 @@ SELECT v.id::text, v.voucher_type || ' ' || v.voucher_no, v.text, v.digest, v.se
 
 
 def _signatures_hold(scope: Scope) -> Iterator[Finding]:
-    register = Register()
-    with every_core() as pool:
-        for rows in chunks(_VOUCHERS, {"region": scope.region}):
-            sealed: list[tuple[str, str]] = []
-            signed: list[Signed] = []
-            for voucher_id, number, stored, digest, sender, signature, serial, sealed_at, is_sealed in rows:
-                text = bytes(stored)
-                if sm3_hex(text) != digest:
-                    yield Finding("vouchers_voucher", voucher_id, f"凭证 {number} 的原文与其 SM3 摘要不符")
-                if is_sealed and (not signature or sealed_at is None):
-                    yield Finding("vouchers_voucher", voucher_id, f"凭证 {number} 已过签章，却没有签名或签章时间")
-                elif is_sealed:
-                    sealed.append((voucher_id, number))
-                    signed.append(Signed(sender, text, ((serial, signature),), sealed_at))
-            for (voucher_id, number), fault in zip(sealed, register.faults(signed, pool), strict=True):
-                if fault:
-                    yield Finding("vouchers_voucher", voucher_id, f"凭证 {number}：{fault}")
+    for row, unsigned in judged(chunks(_VOUCHERS, {"region": scope.region}), _signed):
+        voucher_id, number, text, digest, _sender, signature, _serial, sealed_at, is_sealed = row
+        fault = unsigned
+        if sm3_hex(bytes(text)) != digest:
+            fault = "原文与其 SM3 摘要不符"
+        elif is_sealed and not (signature and sealed_at):
+            fault = "已过签章，却没有签名或签章时间"
+        if fault:
+            yield Finding("vouchers_voucher", voucher_id, f"凭证 {number}：{fault}")
+
+
+def _signed(row: Row) -> Signed | None:
+    _id, _number, text, _digest, sender, signature, serial, sealed_at, is_sealed = row
+    if not is_sealed or not signature or sealed_at is None:
+        return None
+    return Signed(sender, bytes(text), ((serial, signature),), sealed_at)
 
 
 _USES = f"""
@@ -49,6 +51,25 @@ SELECT CASE WHEN v.id IS NULL THEN 'seals_sealuse' ELSE 'vouchers_voucher' END A
        IS DISTINCT FROM (v.digest, v.sender, v.signature_serial, v.sealed_by_id, v.position, v.sealed_at)
 """
 
+
+def _certificates_vouched_for(scope: Scope) -> Iterator[Finding]:
+    del scope  # the register belongs to no region
+    authorities = [parse_certificate(authority.pem) for authority in TrustedAuthority.objects.filter(active=True)]
+    for row in Certificate.objects.all():
+        try:
+            parsed = parse_certificate(row.pem)
+            validate_chain(parsed, authorities, parsed.valid_from)
+            said = (parsed.serial_hex, parsed.issuer, parsed.suite_id, parsed.valid_from, parsed.valid_to)
+            kept = (row.serial_hex, row.issuer, row.suite_id, row.valid_from, row.valid_to)
+            fault = "" if said == kept else "与证书本身不同"
+        except CertificateRefused as refusal:
+            fault = f"不被信任（{refusal.code}）"
+        if fault:
+            yield Finding(
+                "seals_certificate", str(row.id), f"登记的证书 {row.organisation_code} {row.serial_hex} {fault}"
+            )
+
+
 I07 = Invariant(
     "I07",
     "签章今天仍验得过",
@@ -58,6 +79,10 @@ I07 = Invariant(
             "not revoked when it was sealed.",
             _signatures_hold,
         ),
-        SqlCheck("Every seal has its record of use: same text, key, person and time; and no use without a seal.", _USES),
+        CodeCheck(
+            "Every registered certificate is what it says, and a trusted authority stands for it.",
+            _certificates_vouched_for,
+        ),
+        SqlCheck("Every seal has its record of use (text, key, person, time), and every use its seal.", _USES),
     ),
 )

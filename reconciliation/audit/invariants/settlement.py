@@ -34,7 +34,8 @@ WITH posted AS (
      WHERE x.amount_paid <> 0 AND {in_region("x")}
 )
 SELECT 'payments_paymentrequest' AS "table", COALESCE(d.id, p.document_id)::text AS id,
-       concat('支付申请 ', r.request_no, ' 回单实付 ', COALESCE(d.amount, 0), '，账上已付 ', COALESCE(p.amount, 0), '，',
+       concat('支付申请 ', r.request_no, ' 回单实付 ', COALESCE(d.amount, 0), '，账上已付 ',
+              COALESCE(p.amount, 0), '，',
               COALESCE(p.entries, 0), ' 笔（{entries}）') AS explanation,
        COALESCE(p.amount, 0) - COALESCE(d.amount, 0) AS delta
   FROM paid d FULL JOIN posted p ON p.document_id = d.id AND p.account_id = d.account_id
@@ -51,8 +52,8 @@ I05 = Invariant(
     "每笔占用恰好结清一次",
     (
         SqlCheck(
-            "The entries of a request reserve its amount while it is under way, and nothing once it is settled, returned "
-            "or voided; on its own indicator, and on no other.",
+            "The entries of a request reserve its amount while it is under way, and nothing once it is settled, "
+            "returned or voided; on its own indicator, and on no other.",
             _held(*_INDICATOR),
             _RESERVING,
         ),

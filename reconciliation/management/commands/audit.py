@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from django.utils import timezone
 
 from parties.models import Region
@@ -19,7 +20,7 @@ BROKEN, USAGE = 1, 2
 class Command(BaseCommand):
     """Ask the invariants of docs/audit.md of the whole database, in one read-only snapshot.
 
-    Exit code 0: none is broken; 1: at least one is; 2: the question was wrong.
+    Exit code 0: none is broken; 1: at least one is; 2: it could not be asked (wrong question, no database).
     Example: manage.py audit --only I02,I07 --region 990100000 --json
     """
 
@@ -33,22 +34,26 @@ class Command(BaseCommand):
         parser.add_argument("--sample", type=int, default=SAMPLE, metavar="N", help="findings told for each invariant")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        region, sample = options["region"], options["sample"]
-        if region is not None and not Region.objects.filter(adm_div_code=region).exists():
-            raise CommandError(f"没有这个区划：{region}", returncode=USAGE)
-        if sample < 0:
+        if options["sample"] < 0:
             raise CommandError("--sample 不能为负数。", returncode=USAGE)
         only = [name.strip().upper() for name in options["only"].split(",") if name.strip()]
         try:
-            results = run_audit(now=timezone.now(), only=only, region=region, sample=sample)
+            results = self._ask(only, options["region"], options["sample"])
         except AuditUnknownInvariant as error:
             raise CommandError(error.message, returncode=USAGE) from error
+        except DatabaseError as error:  # nobody may take this for a finding, nor for a clean bill
+            raise CommandError(f"未能核对：{error}", returncode=USAGE) from error
         if options["json"]:
             self.stdout.write(json.dumps([asdict(r) for r in results], ensure_ascii=False, indent=2, default=_plain))
         else:
             self._table(results)
         if any(result.status == "broken" for result in results):
             sys.exit(BROKEN)
+
+    def _ask(self, only: list[str], region: str | None, sample: int) -> list[Result]:
+        if region is not None and not Region.objects.filter(adm_div_code=region).exists():
+            raise CommandError(f"没有这个区划：{region}", returncode=USAGE)
+        return run_audit(now=timezone.now(), only=only, region=region, sample=sample)
 
     def _table(self, results: list[Result]) -> None:
         width = max(_width(result.title) for result in results)

@@ -1,0 +1,117 @@
+"""Who may open which page: every address for every kind of post, and nothing ever a 500."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver
+
+from demo import world
+from tests.acts import draft, sent, submit
+
+OFFICERS = (
+    *("u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "ys-jb", "ys-fz", "jkw-sh", "gk-jh", "gk-sh", "gk-kz"),
+    *("gk-zd", "gk-yz", "gk-dz", "gk-jk", "admin"),
+)
+UNIT = {"u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz"}
+BUSINESS = set(OFFICERS) - {"admin"}
+BUREAU = BUSINESS - UNIT
+CLERK = {"u101001-jb"}
+PAGES = {
+    "/": set(OFFICERS),
+    "/payments/": BUSINESS,
+    "/payments/?state=reissuable&q=1": BUSINESS,
+    "/payments/new/": CLERK,
+    "/payments/balance/": CLERK,
+    "/review/": {"u101001-fh", "u101001-fz", "jkw-sh", "gk-sh", "gk-kz"},
+    "/monitoring/": BUREAU | CLERK,
+    "/vouchers/": BUSINESS,
+    "/vouchers/make/": {"u101001-jb", "gk-zd"},
+    "/vouchers/seal/": {"u101001-yz", "gk-yz"},
+    "/exchange/": BUREAU,
+    "/plans/": BUSINESS,
+    "/plans/new/": CLERK,
+    "/plans/review/": {"u101001-fh", "jkw-sh", "gk-jh"},
+    "/plans/notices/": {"gk-zd", "gk-yz"},
+    "/indicators/": BUSINESS,
+    "/indicators/adjustments/": {"ys-jb", "ys-fz"},
+    "/indicators/adjustments/new/": {"ys-jb"},
+    "/quotas/": BUSINESS,
+    "/clearing/": BUREAU,
+    "/reconciliation/": {"gk-dz", "gk-kz"},
+    "/days/": {"gk-dz", "gk-kz"},
+}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_opens_for_its_posts_and_tells_others_why_not(at, path):
+    for username in OFFICERS:
+        response = at(username).get(path)
+        assert response.status_code == (200 if username in PAGES[path] else 403), username
+        if response.status_code == 403:
+            assert "该页面需要岗位" in response.content.decode()
+
+
+@pytest.mark.parametrize("username", OFFICERS)
+def test_the_navigation_has_no_dead_link(at, username):
+    page = at(username).get("/").content.decode()
+    links = set(re.findall(r'href="(/[^"#]*)"', page)) - {"/admin/"}
+    for link in links:
+        if not link.startswith("/static/"):
+            assert at(username).get(link).status_code == 200, link
+
+
+def test_nobody_gets_in_without_logging_in(city):
+    for path in PAGES:
+        response = Client().get(path)
+        assert response.status_code == 302 and response["location"].startswith("/login/?next=")
+    assert Client().get("/", headers={"accept": "application/json"}).status_code == 401
+
+
+def test_a_document_of_another_unit_is_not_found(at):
+    request = sent("I1", "100.00")
+    indicator = world.indicator("I1")
+    for path in (f"/payments/{request.pk}/", f"/vouchers/{request.voucher_id}/", f"/indicators/{indicator.pk}/"):
+        assert at("u101001-jb").get(path).status_code == 200
+        assert at("u205001-jb").get(path).status_code == 404
+        assert at("gk-sh").get(path).status_code == 200
+    assert at("u101001-jb").get(f"/vouchers/{request.voucher_id}/xml/")["content-type"].endswith("GBK")
+
+
+def test_every_action_wants_a_form_and_its_token(at):
+    posts_only = [
+        "/" + str(route.pattern)
+        for route in get_resolver("dashboards.urls").url_patterns
+        if getattr(route.callback, "__name__", "") and "<" not in str(route.pattern)
+    ]
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(at("u101001-jb").user)
+    for path in posts_only:
+        assert strict.post(path, {}).status_code in (403, 405), path
+
+
+def test_opening_the_address_of_a_button_leads_to_its_page(at):
+    for username, path, page in (
+        ("u101001-fh", "/review/return/", "/review/"),
+        ("gk-zd", "/vouchers/make/void/", "/vouchers/make/"),
+        ("gk-dz", "/reconciliation/close/", "/reconciliation/"),
+    ):
+        assert at(username).get(path)["location"] == page
+
+
+def test_asking_with_nonsense_is_answered_in_words(at):
+    submit(draft("I1", "100.00"))
+    nil = "00000000-0000-0000-0000-000000000000"
+    for path in ("/review/?sel=%00", f"/review/?sel={nil}", "/payments/?q=%00&before=x", "/vouchers/?type=%00&q=%00"):
+        assert at("gk-sh").get(path).status_code in (200, 404), path
+    for path in ("/reconciliation/?date=2026-13-45", "/reconciliation/?date=1999-01-01", "/days/?done=%00"):
+        assert at("gk-dz").get(path).status_code in (200, 404), path
+    assert at("u101001-jb").get("/payments/balance/?indicator=x&lines-0-amount=1e9").status_code == 200
+
+
+def test_templates_hold_no_inline_script_or_style():
+    folder = Path(__file__).parents[2] / "templates"
+    for template in folder.rglob("*.html"):
+        text = template.read_text(encoding="utf-8")
+        assert not re.search(r"\sstyle=|\son[a-z]+=\"|javascript:|<style|<script(?![^>]*\ssrc=)", text), template
