@@ -30,6 +30,8 @@ from vouchers.models import Voucher
 from vouchers.routing import Applied, InboundVoucher, Parked, Verdict
 from vouchers.services import Draft, generate_vouchers, lock_vouchers, seal_vouchers
 
+MAX_DETAILS = 499  # one voucher carries fewer than 500 lines
+
 
 @transaction.atomic(durable=True)
 def issue_quota_notices(*, plan_ids: Sequence[UUID], maker: Actor, now: datetime) -> Outcome[SpendingPlan]:
@@ -58,7 +60,9 @@ def issue_quota_notices(*, plan_ids: Sequence[UUID], maker: Actor, now: datetime
         assert bank_id is not None, "a zero-balance account is kept at an agent bank"
         groups[bank_id, plan.month, plan.indicator.fund_nature].append(plan)
     for (bank_id, month, fund), members in sorted(groups.items()):
-        _notice(AgentBank.objects.get(pk=bank_id), month, fund, members, quotas, context, maker)
+        bank = AgentBank.objects.get(pk=bank_id)
+        for start in range(0, len(members), MAX_DETAILS):
+            _notice(bank, month, fund, members[start : start + MAX_DETAILS], quotas, context, maker)
     move(PLAN_FLOW, outcome.accepted, "notify", by=maker, at=now)
     return outcome
 

@@ -33,6 +33,12 @@ class WorkdayAdmin(admin.ModelAdmin):
 class NumberRuleAdmin(admin.ModelAdmin):
     list_display = ["adm_div_code", "kind", "pattern"]
 
+    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
 
 @admin.register(BusinessDay)
 class BusinessDayAdmin(ReadOnlyAdmin):

@@ -2,9 +2,10 @@
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -20,14 +21,51 @@ def copy_rows(rows: Sequence[models.Model]) -> None:
     if not rows:
         return
     fields = [f for f in rows[0]._meta.concrete_fields if not isinstance(f, models.AutoField)]
+    values_of = attrgetter(*(f.attname for f in fields))
+    writers = [_writer(f) for f in fields]
     lines = (
-        ",".join(_copy_value(f.get_db_prep_save(f.pre_save(row, True), connection)) for f in fields) for row in rows
+        ",".join([write(row, value) for write, value in zip(writers, values_of(row), strict=True)]) for row in rows
     )
     buffer = io.StringIO("\n".join(lines) + "\n")
     columns = ", ".join(connection.ops.quote_name(str(f.column)) for f in fields)
     table = connection.ops.quote_name(rows[0]._meta.db_table)
     with connection.wrap_database_errors, connection.cursor() as cursor:
         cursor.cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '\\N')", buffer)
+
+
+def _writer(field: Any) -> Callable[[models.Model, Any], str]:
+    """Return how a row's value becomes COPY text: a plain value as it is, any other by way of its field.
+
+    Both ways give the same text; a payday writes half a million values, and asking the field costs as much as the rest.
+    """
+
+    def by_field(row: models.Model, value: Any) -> str:
+        return _copy_value(field.get_db_prep_save(field.pre_save(row, True), connection))
+
+    def text(row: models.Model, value: Any) -> str:
+        return '"' + value.replace('"', '""') + '"' if isinstance(value, str) else by_field(row, value)
+
+    def plain(row: models.Model, value: Any) -> str:
+        return f'"{value}"' if type(value) is kind else "\\N" if value is None else by_field(row, value)
+
+    def moment(row: models.Model, value: Any) -> str:
+        return f'"{value}"' if type(value) is datetime and value.tzinfo is not None else by_field(row, value)
+
+    kind = _PLAIN.get((field.target_field if field.is_relation else field).get_internal_type())
+    if kind is None or getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
+        return by_field
+    return text if kind is str else moment if kind is datetime else plain
+
+
+# Fields whose values, if of exactly this type, are written as they are.
+_PLAIN: dict[str, type] = {
+    **dict.fromkeys(("CharField", "TextField"), str),
+    **dict.fromkeys(("IntegerField", "BigIntegerField", "PositiveIntegerField", "PositiveSmallIntegerField"), int),
+    "UUIDField": UUID,
+    "DecimalField": Decimal,
+    "DateField": date,
+    "DateTimeField": datetime,
+}
 
 
 def _copy_value(value: Any) -> str:

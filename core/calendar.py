@@ -1,11 +1,13 @@
 """The business date is data. Code that needs "today" asks for the region's open day."""
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Max
 
 from core.actors import Actor
-from core.errors import Conflict, DayClosed, NotFound
+from core.errors import Conflict, DateNotOpen, DayClosed, NotFound
 from core.models import BusinessDay, Workday
 
 
@@ -27,6 +29,29 @@ def open_day(adm_div_code: str) -> BusinessDay:
 def peek_day(adm_div_code: str) -> BusinessDay | None:
     """Return the open day without a lock, for pages."""
     return BusinessDay.objects.filter(adm_div_code=adm_div_code, closed_at__isnull=True).first()
+
+
+@dataclass(frozen=True)
+class OpenDates:
+    """The dates a fact that arrives now may bear: after the last closed day, up to the open one."""
+
+    closed_until: date | None
+    open_date: date
+
+    def check(self, day: date, *, field: str) -> None:
+        """:raises DateNotOpen: for a date to come, and for one whose day is closed: closed books do not change."""
+        if day > self.open_date:
+            raise DateNotOpen(
+                "日期晚于业务日。", field=field, given=day.isoformat(), open_date=self.open_date.isoformat()
+            )
+        if self.closed_until is not None and day <= self.closed_until:
+            raise DateNotOpen("该日期已日结，请按当前业务日办理。", field=field, given=day.isoformat())
+
+
+def open_dates(adm_div_code: str, open_date: date) -> OpenDates:
+    """Return the dates facts may bear while `open_date` is the region's open day (one query)."""
+    closed = BusinessDay.objects.filter(adm_div_code=adm_div_code, closed_at__isnull=False)
+    return OpenDates(closed.aggregate(last=Max("date"))["last"], open_date)
 
 
 @transaction.atomic(savepoint=False)

@@ -66,6 +66,12 @@ class DayClosed(Conflict):
     code = "day_closed"
 
 
+class DateNotOpen(TreasuryError):
+    """A fact bears a date whose day is closed, or has not come."""
+
+    code = "date_not_open"
+
+
 class IdempotencyMismatch(Conflict):
     """The same key came again with other content."""
 

@@ -73,7 +73,10 @@ class NumberCounter(models.Model):
 
 
 class NumberRule(models.Model):
-    """How a region writes its numbers, e.g. kind 5201 as `ZF{seq:04d}`; without a row `{year}{kind}{seq:07d}`."""
+    """How a region writes its numbers, e.g. kind 5201 as `ZF{seq:04d}`; without a row `{year}{kind}{seq:07d}`.
+
+    A rule stays as it was entered: numbers already given out must be read by it for ever.
+    """
 
     adm_div_code = models.CharField(max_length=9)
     kind = models.CharField(max_length=20)
@@ -81,6 +84,7 @@ class NumberRule(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["adm_div_code", "kind"], name="one_number_rule_per_kind")]
+        triggers = [append_only("rule_stays")]
 
 
 class IdempotencyKey(models.Model):

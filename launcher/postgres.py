@@ -47,6 +47,10 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] %d ",
 }
 
+# The cluster of `run.py test` is thrown away with every run and need not survive the machine, only its own processes:
+# a kill -9 of PostgreSQL loses nothing either way.
+NOT_FOR_KEEPS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
 
 @dataclass(frozen=True)
 class Server:
@@ -187,7 +191,8 @@ def _server(run: Run, home: Path, bin_folder: Path, owner: Owner | None) -> Serv
         port = free_port()
     listen = {"listen_addresses": "" if on_socket else LOOPBACK, "port": str(port)}
     listen["unix_socket_directories"] = str(socket_folder) if on_socket else ""
-    options = [word for name, value in (SETTINGS | listen).items() for word in ("-c", f"{name}={value}")]
+    settings = SETTINGS | (NOT_FOR_KEEPS if run.name == "test" else {})
+    options = [word for name, value in (settings | listen).items() for word in ("-c", f"{name}={value}")]
     program = Program(
         name="postgres",
         argv=[str(bin_folder / "postgres"), "-D", str(home / "data"), *options],

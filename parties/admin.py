@@ -59,8 +59,19 @@ class PostAssignmentAdmin(admin.ModelAdmin):
 
 
 class ReviewNodeInline(admin.TabularInline):
+    """Nodes are entered with their chain; a change is a new version of the chain."""
+
     model = ReviewNode
-    extra = 0
+    extra = 4
+
+    def has_add_permission(self, request: Any, obj: Any = None) -> bool:
+        return obj is None
+
+    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
 
 
 @admin.register(ReviewChain)

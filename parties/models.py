@@ -90,7 +90,7 @@ class BudgetUnit(models.Model):
 
 @pghistory.track()
 class BankAccount(models.Model):
-    """A filed account (已备案账户): only these may pay. A unit's own cash accounts are filed too, so that M07 sees them."""
+    """A filed account (已备案账户): only these may pay. A unit's own cash accounts are filed too, for M07."""
 
     class Kind(models.TextChoices):
         TSA = "tsa", "国库单一账户"
@@ -226,7 +226,10 @@ class ReviewChain(models.Model):
 
 
 class ReviewNode(models.Model):
-    """One node: who reviews there, and from which amount on the node is needed."""
+    """One node: who reviews there, and from which amount on the node is needed.
+
+    Nodes never change: another sequence is another version of the chain, and running documents keep theirs.
+    """
 
     chain = models.ForeignKey(ReviewChain, models.PROTECT, related_name="nodes")
     ordinal = models.PositiveSmallIntegerField()
@@ -237,6 +240,7 @@ class ReviewNode(models.Model):
         verbose_name = verbose_name_plural = "审核节点"
         ordering = ["ordinal"]
         constraints = [models.UniqueConstraint(fields=["chain", "ordinal"], name="one_node_per_ordinal")]
+        triggers = [append_only("node_stays")]
 
     def __str__(self) -> str:
         return f"{self.ordinal} {self.get_post_display()}"

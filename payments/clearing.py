@@ -8,7 +8,9 @@ from uuid import UUID
 
 from budget.entries import Context, LimitPosting, post_limits
 from budget.limits import LimitKey, lock_limits
+from budget.models import ClearingLimit
 from core.batch import copy_rows
+from core.calendar import OpenDates, open_dates
 from core.errors import TreasuryError
 from core.transitions import move
 from parties.models import AgentBank
@@ -30,6 +32,7 @@ class _Books:
     refunds: Mapping[tuple[str, UUID], Refund]
     cleared_refunds: set[UUID]
     banks: Mapping[str, AgentBank]
+    dates: OpenDates
 
 
 def apply_clearings(messages: Sequence[InboundVoucher], now: datetime) -> Mapping[UUID, Verdict]:
@@ -51,13 +54,33 @@ def apply_clearings(messages: Sequence[InboundVoucher], now: datetime) -> Mappin
             lines += mine
             books.cleared.update(line.detail_id for line in mine if line.refund_id is None)
             books.cleared_refunds.update(line.refund_id for line in mine if line.refund_id is not None)
+    limits = lock_limits(context.adm_div_code, context.fiscal_year, {_limit_key(c) for c in clearings})
+    clearings = _within_limits(clearings, limits, verdicts)
+    lines = [line for line in lines if line.clearing in clearings]
     if not clearings:
         return verdicts
     copy_rows(clearings)
     copy_rows(lines)
     _move_cleared(lines, books, messages[0], now)
-    _post(clearings, context)
+    _post(clearings, limits, context)
     return verdicts
+
+
+def _within_limits(
+    clearings: Sequence[Clearing], limits: Mapping[LimitKey, ClearingLimit], verdicts: dict[UUID, Verdict]
+) -> list[Clearing]:
+    """Let a 2301 wait that overtook what makes room for it: a 5106, or the 2302 of a refund that was spent again."""
+    left = {key: limit.amount_available for key, limit in limits.items()}
+    kept = []
+    for clearing in clearings:
+        change = clearing.amount if clearing.voucher_type == "2302" else -clearing.amount
+        key = _limit_key(clearing)
+        if left[key] + change < 0:
+            verdicts[clearing.message_id] = Parked("clearing_limit_exceeded", f"清算额度只有 {left[key]:,.2f}。")
+            continue
+        left[key] += change
+        kept.append(clearing)
+    return kept
 
 
 def _books(messages: Sequence[InboundVoucher], context: Context) -> _Books:
@@ -73,6 +96,7 @@ def _books(messages: Sequence[InboundVoucher], context: Context) -> _Books:
         refunds={(refund.notice_no, refund.detail_id): refund for refund in refunds},
         cleared_refunds=set(siblings.filter(refund__isnull=False).values_list("refund_id", flat=True)),
         banks={bank.bank_no: bank for bank in AgentBank.objects.filter(adm_div_code=context.adm_div_code)},
+        dates=open_dates(context.adm_div_code, context.business_date),
     )
 
 
@@ -91,6 +115,7 @@ def _read(
         if sign * abs(wire_amount(content.main.get("XPayAmt", ""), field="XPayAmt")) not in (total, sign * total):
             raise ClearingAmountDiffers("清算金额与申请金额不符。", field="XPayAmt")
         cleared_on = wire_date(content.main.get("XClearDate", ""), field="XClearDate", receipt=True)
+        books.dates.check(cleared_on, field="XClearDate")
         bank = books.banks[content.main["PayBankNo"]]
         clearing = _clearing(inbound, bank, total, cleared_on, context)
         lines: list[ClearingLine] = []
@@ -172,15 +197,15 @@ def _move_cleared(lines: Sequence[ClearingLine], books: _Books, first: InboundVo
     move(REQUEST_FLOW, [r for r in open_requests if r.id not in waiting], "clear", by=first.actor, at=now)
 
 
-def _post(clearings: Sequence[Clearing], context: Context) -> None:
-    def key(clearing: Clearing) -> LimitKey:
-        return clearing.agent_bank.id, clearing.payment_mode, clearing.fund_nature
+def _limit_key(clearing: Clearing) -> LimitKey:
+    return clearing.agent_bank.id, clearing.payment_mode, clearing.fund_nature
 
-    limits = lock_limits(context.adm_div_code, context.fiscal_year, {key(c) for c in clearings})
+
+def _post(clearings: Sequence[Clearing], limits: Mapping[LimitKey, ClearingLimit], context: Context) -> None:
     post_limits(
         [
             LimitPosting(
-                limit_id=limits[key(clearing)].id,
+                limit_id=limits[_limit_key(clearing)].id,
                 kind=f"clearing_{clearing.voucher_type}",
                 changes={("refunded" if clearing.voucher_type == "2302" else "cleared"): clearing.amount},
                 document_type=clearing._meta.label,

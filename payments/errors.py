@@ -55,6 +55,12 @@ class RefundExceeds(Conflict):
     code = "refund_exceeds_payment"
 
 
+class RefundRepeated(TreasuryError):
+    """A refund notice lists one payment detail twice."""
+
+    code = "refund_repeated"
+
+
 class AlreadyCleared(Conflict):
     code = "already_cleared"
 

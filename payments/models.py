@@ -154,7 +154,8 @@ class PaymentDetail(RegionYearModel):
                         END IF;
                     END IF;
                     IF EXISTS (SELECT 1 FROM payments_paymentrequest r
-                                WHERE r.id = CASE TG_OP WHEN 'INSERT' THEN NEW.request_id ELSE OLD.request_id END
+                                WHERE r.id IN (CASE TG_OP WHEN 'INSERT' THEN NULL ELSE OLD.request_id END,
+                                               CASE TG_OP WHEN 'DELETE' THEN NULL ELSE NEW.request_id END)
                                   AND r.state NOT IN ('draft', 'returned', 'blocked') AND NOT r.imported) THEN
                         RAISE EXCEPTION 'details of a request under way are frozen' USING ERRCODE = 'check_violation';
                     END IF;

@@ -22,6 +22,8 @@ from vouchers.checks import wire_amount, wire_date
 from vouchers.routing import Applied, InboundVoucher, Verdict
 from vouchers.services import record_receipts
 
+REFUSED_LINE = {"XPayAmt": "0.00", "XAddWord": "银行整单拒付，未说明原因"}
+
 
 @dataclass(frozen=True)
 class _Line:
@@ -91,16 +93,19 @@ def _voucher_ids(messages: Sequence[InboundVoucher]) -> list[UUID]:
 
 def _read(inbound: InboundVoucher, request: PaymentRequest, details: Sequence[PaymentDetail], today: date) -> _Receipt:
     main = inbound.content.main
-    paid_on = wire_date(main.get("XPayDate", ""), field="XPayDate", receipt=True)
-    if paid_on > today:
-        raise ReceiptIncomplete("支付日期晚于业务日。", field="XPayDate")
+    stated = wire_amount(main.get("XPayAmt", ""), field="XPayAmt")
+    # A bank may refuse the whole by 0.00 in the head alone, without a date and with the lines as they came.
+    untouched = stated == 0 and not any(d.get("XPayAmt") or d.get("XAddWord") for d in inbound.content.details)
+    dated = stated > 0 or main.get("XPayDate")
+    paid_on = wire_date(main.get("XPayDate", ""), field="XPayDate", receipt=True) if dated else today
+    if not inbound.content.voucher_date <= paid_on <= today:
+        raise ReceiptIncomplete("支付日期须在凭证日期与业务日之间。", field="XPayDate")
     by_seq = {str(detail.seq): detail for detail in details}
     lines = [
-        _line(position, values, by_seq[values["Id"]], paid_on)
+        _line(position, {**values, **REFUSED_LINE} if untouched else values, by_seq[values["Id"]], paid_on)
         for position, values in enumerate(inbound.content.details, start=1)
     ]
     receipt = _Receipt(inbound, request, lines, paid_on, main.get("XAgentBusinessNo", "")[:42])
-    stated = wire_amount(main.get("XPayAmt", ""), field="XPayAmt")
     if stated != receipt.amount_paid:
         raise ReceiptAmountDiffers(
             "回单实付合计与明细之和不符。", field="XPayAmt", stated=stated, lines=receipt.amount_paid

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -10,9 +10,10 @@ from django.db.models import Q
 
 from budget.entries import Posting, lock_balances, post
 from core.batch import copy_rows, update_from_values
+from core.calendar import OpenDates, open_dates
 from core.errors import TreasuryError
 from core.money import ZERO
-from payments.errors import PaymentUnknown, ReceiptIncomplete, RefundExceeds
+from payments.errors import PaymentUnknown, ReceiptIncomplete, RefundExceeds, RefundRepeated
 from payments.locking import context_for
 from payments.models import PaymentDetail, PaymentRequest, Refund
 from payments.states import DetailState
@@ -33,10 +34,11 @@ def apply_refunds(messages: Sequence[InboundVoucher], now: datetime) -> Mapping[
     keys = {key for inbound in messages for key in _keys(inbound)}
     details = lock_paid_details(context.adm_div_code, context.fiscal_year, keys)
     left = {d.id: d.amount - d.amount_refunded if d.state == DetailState.PAID else ZERO for d in details.values()}
+    dates = open_dates(context.adm_div_code, context.business_date)
     verdicts: dict[UUID, Verdict] = {}
     facts: list[Refund] = []
     for inbound in messages:
-        verdict, mine = _read(inbound, details, left, context.business_date, now)
+        verdict, mine = _read(inbound, details, left, dates, now)
         verdicts[inbound.message.pk] = verdict
         for fact in mine:
             left[fact.detail_id] -= fact.amount
@@ -78,7 +80,7 @@ def _read(
     inbound: InboundVoucher,
     details: Mapping[DetailKey, PaymentDetail],
     left: Mapping[UUID, Decimal],
-    today: date,
+    dates: OpenDates,
     now: datetime,
 ) -> tuple[Verdict, list[Refund]]:
     facts: list[Refund] = []
@@ -86,6 +88,7 @@ def _read(
     try:
         main = inbound.content.main
         refunded_on = wire_date(main.get("PayDate") or f"{inbound.content.voucher_date:%Y%m%d}", field="PayDate")
+        dates.check(refunded_on, field="PayDate")
         for position, (key, values) in enumerate(zip(_keys(inbound), inbound.content.details, strict=True), start=1):
             where = f"Detail[{position}]"
             detail = details.get(key)
@@ -95,6 +98,10 @@ def _read(
                 return Parked("payment_not_confirmed", f"支付 {key[1]} 的回单尚未到达。"), []
             if main.get("PayAcctNo") != detail.request.payer_account.account_no:
                 raise ReceiptIncomplete("原付款账号与支付凭证不符。", field="PayAcctNo")
+            if detail.id in taken:  # one fact for each notice and detail, so that a 2302 can name it
+                raise RefundRepeated(
+                    "同一退款通知书重复列同一支付明细。", field=f"{where}.OriVouDetailNo", given=key[2]
+                )
             amount = -wire_amount(values.get("PayAmt", ""), field=f"{where}.PayAmt")
             taken[detail.id] += amount
             if taken[detail.id] > left[detail.id]:
@@ -116,7 +123,7 @@ def _read(
                     refunded_on=refunded_on,
                     bank_serial=values.get("AgentBusinessNo", "")[:42],
                     reason=values.get("Remark", "")[:100],
-                    business_date=today,
+                    business_date=dates.open_date,
                     at=now,
                 )
             )

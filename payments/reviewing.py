@@ -14,6 +14,7 @@ from core.outcomes import Outcome, judge
 from core.transitions import check_move, move
 from monitoring.facts import Hit
 from monitoring.levels import Action
+from monitoring.models import Alert
 from monitoring.services import dispose, passed_rules, record_hits, screen
 from parties.errors import ActedBefore
 from parties.review import Chains, check_reviewer, earlier_deciders, load_chains, record_decisions
@@ -62,8 +63,9 @@ def approve_payment_requests(*, request_ids: Sequence[UUID], reviewer: Actor, no
     outcome = judge(requests, request_ids, check)
     last = [r for r in outcome.accepted if _next(chains, r) is None]
     held, new_hits = _screen_again(outcome, last, details, context)
+    held_ids, last_ids = {r.id for r in held}, {r.id for r in last}
     record_decisions(
-        [r for r in outcome.accepted if r not in held],
+        [r for r in outcome.accepted if r.id not in held_ids],
         "approve",
         posts={r.id: chains.node(r).post for r in outcome.accepted},
         by=reviewer,
@@ -75,8 +77,9 @@ def approve_payment_requests(*, request_ids: Sequence[UUID], reviewer: Actor, no
         hits={r.id: new_hits[r.id] for r in held},
         at=now,
     )
-    final = [r for r in outcome.accepted if r in last and r not in held]
-    onward = [r for r in outcome.accepted if r not in last]
+    final_ids = last_ids - held_ids
+    final = [r for r in outcome.accepted if r.id in final_ids]
+    onward = [r for r in outcome.accepted if r.id not in last_ids]
     for request in onward:
         following = _next(chains, request)
         assert following is not None
@@ -103,9 +106,12 @@ def _screen_again(
         return [], {}
     hits = screen([facts_of(r, details[r.id], context, own) for r, own in with_own_accounts(last)])
     passed = passed_rules([r.id for r in last])
+    known = _alerted_rules(last)
     held = []
     for request in list(last):
         new = [h for h in hits.get(request.id, []) if (request.revision, h.rule_code) not in passed.get(request.id, ())]
+        # One alert per rule and revision: a rule that has reminded before cannot hold now, nobody could dispose of it.
+        new = [h for h in new if h.action == Action.BLOCK or (request.id, request.revision, h.rule_code) not in known]
         blocking = [h for h in new if h.action == Action.BLOCK]
         if blocking:
             outcome.refused[request.id] = MonitoringBlocks(
@@ -116,6 +122,11 @@ def _screen_again(
             held.append(request)
             hits[request.id] = [h for h in new if h.action == Action.HOLD]
     return held, hits
+
+
+def _alerted_rules(requests: Sequence[PaymentRequest]) -> set[tuple[UUID, int, str]]:
+    rows = Alert.objects.filter(document_id__in=[request.id for request in requests])
+    return set(rows.values_list("document_id", "revision", "rule_code"))
 
 
 @transaction.atomic(durable=True)

@@ -211,11 +211,12 @@ def _pboc_statement(message: InboundVoucher, now: datetime, *, scope: str, amoun
         raise StatementLineInvalid(
             "只接收单日对账单。", field="EndDate", begins=main["BeginDate"], ends=main["EndDate"]
         )
-    if main.get("AllNum", "") != str(len(amounts)):
-        raise StatementTotalsDiffer("总笔数与明细笔数不符。", field="AllNum", details=len(amounts))
     total = sum(amounts, ZERO)
-    check_total(main, "AllAmt", total)
     pack, packs = pack_of(f"{main.get('CurPackNo', '')}/{main.get('ChildPackNum', '')}", "CurPackNo")
+    if packs == 1:  # in several packs these are of the whole statement, which the matching sees when all are here
+        if main.get("AllNum", "") != str(len(amounts)):
+            raise StatementTotalsDiffer("总笔数与明细笔数不符。", field="AllNum", details=len(amounts))
+        check_total(main, "AllAmt", total)
     check_no = main.get("VoucherCheckNo", "")
     return _statement(message, now, scope=scope, day=begins, pack=pack, packs=packs, total=total, sheet_no=check_no)
 

@@ -12,8 +12,9 @@ from uuid import UUID
 import psycopg2.extensions
 from django.apps import apps
 from django.db import connection, connections
+from django.db.models import F
 
-from budget.models import ClearingLimit
+from budget.models import ClearingLimit, Quota
 from core.actors import Actor, system_actor
 from demo import world
 from parties.models import Person, User
@@ -213,3 +214,15 @@ def statements() -> Iterator[list[str]]:
         yield seen
     finally:
         driver.cursor_factory = before
+
+
+def with_quota(indicator: str, amount: str) -> None:
+    """Grant more quota straight in the books, for tests that need room and nothing else."""
+    row = Quota.objects.filter(indicator__indicator_no=indicator)
+    row.update(amount_granted=F("amount_granted") + Decimal(amount))
+
+
+def with_limit(organisation: str, mode: str, amount: str) -> None:
+    """Let PBoC clear more (or less) for a bank straight in the books."""
+    row = ClearingLimit.objects.filter(agent_bank__organisation=organisation, payment_mode=mode)
+    row.update(amount_issued=F("amount_issued") + Decimal(amount))

@@ -87,7 +87,7 @@ class Partner:
         return self.body(receipt_of(content, main | changes, lines), 1)
 
     def refund(
-        self, number: str, original: PaymentRequest, seq: int, amount: str, *, kind: str = "2204"
+        self, number: str, original: PaymentRequest, seq: int, amount: str, *, kind: str = "2204", **changes: str
     ) -> EnvelopeBody:
         """A refund notice for one detail; `amount` positive here, negative on the wire."""
         detail = {
@@ -105,7 +105,7 @@ class Partner:
             "PayAcctNo": original.payer_account.account_no,
             "PayAmt": f"-{amount}",
             "PayDate": "20260615",
-        }
+        } | changes
         return self.body(self.content(kind, number, main, [detail]), 0)
 
     def arrival(self, number: str, notice: QuotaNotice, **changes: str) -> EnvelopeBody:

@@ -18,9 +18,10 @@ from core.errors import NotFound, TreasuryError
 from core.idempotency import Answer
 from seals.message_keys import claimed_key
 from vouchers import openapi, serializers
+from vouchers.applying import InboxAnswer
 from vouchers.authentication import Caller
 from vouchers.codec import encode_envelope
-from vouchers.inbox import KEEP_RAW_BYTES, InboxAnswer, receive
+from vouchers.inbox import KEEP_RAW_BYTES, receive
 from vouchers.library_reads import document_status, waiting_vouchers
 from vouchers.models import ExchangePartner, InboxRejection
 from vouchers.partner_views import PartnerView, claimed_length

@@ -1,4 +1,4 @@
-"""States of the library. Source: docs/reliability.md, voucher states; the numbers are the library's own (`library_code`)."""
+"""States of the library. Source: docs/reliability.md; the numbers are the library's own (`library_code`)."""
 
 from django.db.models import TextChoices
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from core.errors import TreasuryError
 from seals.httpsig import MAX_SKEW_SECONDS
-from vouchers import delivery, inbox
+from vouchers import applying, delivery, inbox
 from vouchers.messages import EnvelopeBody
 from vouchers.models import ExchangePartner, RequestNonce
 from vouchers.services import on_wake
@@ -54,7 +54,7 @@ def ask(organisation: str, **_later_arguments: object) -> None:
 @shared_task(name="vouchers.sweep_inbox")
 def sweep_inbox(**_later_arguments: object) -> None:
     """Apply what was stored and not yet acted on, and try again what waits for something else."""
-    inbox.apply_waiting(now=timezone.now())
+    applying.apply_waiting(now=timezone.now())
 
 
 @shared_task(name="vouchers.forget_nonces")
@@ -103,7 +103,7 @@ def pull_receipts(voucher_ids: list[UUID]) -> int:
     A bank that cannot be asked, or whose answer is not to be trusted, is left out: its receipts stay missing.
     """
     found = 0
-    for partner, vouchers in inbox.unanswered_by_partner(voucher_ids):
+    for partner, vouchers in applying.unanswered_by_partner(voucher_ids):
         try:
             answers = query_vouchers(partner, vouchers, timezone.now())
         except (NotSent, ExchangeUnknown) as error:

@@ -169,7 +169,7 @@ def second_clearing(tries: Tries) -> None:
             voucher_no="SZ0006"
         )
     )
-    asked, executed = clearing(bank, pboc, "HK-B-99", [(paid, 1)])
+    asked, executed = clearing(bank, pboc, "HK-B-99", [(paid, 1)], XClearDate="20260616")
     bank.post(tries.api, asked)
     status, answer = pboc.post(tries.api, executed)
     tries.expect("(6) 含 P13 的第二张 2301", (status, answer.get("code")), (409, "already_cleared"))
@@ -181,7 +181,7 @@ def second_refund(tries: Tries) -> None:
     original = books.read(
         lambda: PaymentRequest.objects.select_related("unit", "payer_account").get(voucher_no=world.HISTORIC_VOUCHER)
     )
-    status, answer = bank.post(tries.api, bank.refund("TK0099", original, 1, "3000.00"))
+    status, answer = bank.post(tries.api, bank.refund("TK0099", original, 1, "3000.00", PayDate="20260616"))
     tries.expect("(7) R0 原支付再次退款", (status, answer.get("code")), (409, "refund_exceeds_payment"))
 
 

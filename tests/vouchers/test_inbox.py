@@ -19,7 +19,7 @@ from payments.models import ClearingLine, PaymentReceipt, PaymentRequest, Refund
 from tests import acts, many
 from tests.bank import Partner, clearing
 from tests.conftest import NOW
-from vouchers import inbox, routing
+from vouchers import applying, inbox, routing
 from vouchers.codec import decode_content, encode_envelope
 from vouchers.errors import VoucherError
 from vouchers.messages import EnvelopeBody, SignatureMark
@@ -156,7 +156,7 @@ def test_a_parked_message_that_breaks_does_not_spoil_what_came_now(city, bank_a,
     pboc.send(executed)
     breaking(monkeypatch, lambda number: True, kind="2301", flag=1)
     with monkeypatch.context() as patch:
-        patch.setattr(inbox, "_without_their_document", lambda inbound: {})
+        patch.setattr(applying, "_without_their_document", lambda inbound: {})
         [answer] = bank_a.send(bank_a.receipt(second.voucher))
 
     assert answer.outcome == "applied" and state_of(second) == "paid"

@@ -113,6 +113,7 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000  # a request of 499 payees, seven fields each
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024  # an envelope of 100 vouchers; nginx refuses more as well
 
 # Language and time

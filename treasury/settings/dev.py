@@ -3,7 +3,7 @@
 from treasury.settings.base import *  # noqa: F403
 from treasury.settings.base import env
 
-INSTALLED_APPS = [*INSTALLED_APPS, "demo"]  # noqa: F405
+INSTALLED_APPS = [*INSTALLED_APPS, "demo"]
 DEBUG = env.bool("GUOKU_DEBUG", False)
 SECRET_KEY = env.str("GUOKU_SECRET_KEY", "only-for-commands-that-serve-nobody")
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", "testserver"]

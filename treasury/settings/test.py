@@ -5,7 +5,7 @@ from treasury.settings.base import *  # noqa: F403
 from treasury.settings.base import env
 
 DEBUG = False
-INSTALLED_APPS = [*INSTALLED_APPS, "demo"]  # noqa: F405
+INSTALLED_APPS = [*INSTALLED_APPS, "demo"]
 SECRET_KEY = "only-for-tests"
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", "testserver"]
 GUOKU_ENVIRONMENT = "test"

@@ -1,0 +1,171 @@
+"""The life of requests, details and vouchers, against tables typed out by hand; and the same table in the database."""
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from core.actors import Actor
+from core.errors import RoleRequired, TransitionNotAllowed
+from core.ids import new_id
+from core.transitions import check_move
+from payments.models import PaymentDetail, PaymentRequest
+from payments.states import DETAIL_FLOW, EDITABLE, REQUEST_FLOW, RESERVING, DetailState, RequestState
+from tests import acts
+from vouchers.models import Voucher
+from vouchers.states import VOUCHER_FLOW, VoucherState
+
+UNIT_CLERK = {"unit_clerk"}
+REVIEWERS = {"unit_reviewer", "unit_leader", "section_reviewer", "payment_reviewer", "treasury_chief"}
+MAKERS = {"voucher_maker", "unit_clerk"}
+SEALERS = {"seal_keeper", "unit_sealer"}
+BANK, PBOC, OFFICER = {"agent_bank"}, {"pboc"}, {"monitor_officer"}
+
+REQUESTS = {
+    "draft": {
+        "submit": ("in_review", UNIT_CLERK),
+        "hold": ("on_hold", UNIT_CLERK),
+        "block": ("blocked", UNIT_CLERK),
+        "revise": ("draft", UNIT_CLERK),
+        "cancel": ("voided", UNIT_CLERK),
+    },
+    "blocked": {"revise": ("draft", UNIT_CLERK), "cancel": ("voided", UNIT_CLERK)},
+    "on_hold": {"pass_hold": ("in_review", OFFICER), "reject_hold": ("returned", OFFICER)},
+    "in_review": {
+        "advance": ("in_review", REVIEWERS),
+        "approve": ("approved", REVIEWERS),
+        "hold": ("on_hold", REVIEWERS),
+        "return": ("returned", REVIEWERS),
+        "reject": ("voided", REVIEWERS),
+    },
+    "returned": {
+        "submit": ("in_review", UNIT_CLERK),
+        "hold": ("on_hold", UNIT_CLERK),
+        "block": ("blocked", UNIT_CLERK),
+        "revise": ("returned", UNIT_CLERK),
+        "cancel": ("voided", UNIT_CLERK),
+    },
+    "approved": {"issue": ("vouchered", MAKERS)},
+    "vouchered": {"cancel_voucher": ("approved", MAKERS), "seal": ("sealed", SEALERS)},
+    "sealed": {
+        "accept": ("accepted", BANK),
+        "bank_refuse": ("bank_refused", BANK),
+        "pay_full": ("paid", BANK),
+        "pay_part": ("partially_paid", BANK),
+        "fail": ("failed", BANK),
+    },
+    "accepted": {
+        "bank_refuse": ("bank_refused", BANK),
+        "pay_full": ("paid", BANK),
+        "pay_part": ("partially_paid", BANK),
+        "fail": ("failed", BANK),
+    },
+    "bank_refused": {"void_refused": ("voided", MAKERS)},
+    "paid": {"clear": ("cleared", PBOC)},
+    "partially_paid": {"clear": ("cleared", PBOC)},
+    "failed": {},
+    "cleared": {},
+    "voided": {},
+}
+DETAILS = {"open": {"pay": ("paid", BANK), "fail": ("failed", BANK)}, "paid": {}, "failed": {}}
+RECEIVERS = {"agent_bank", "pboc"}
+VOUCHERS = {
+    "generated": {"seal": ("sealed", {"seal_keeper", "unit_sealer", "system"}), "void": ("void", MAKERS)},
+    "sealed": {
+        "sign_for": ("signed_for", RECEIVERS),
+        "refuse": ("refused", RECEIVERS),
+        "return": ("returned", RECEIVERS),
+        "receipt": ("receipted", RECEIVERS),
+    },
+    "signed_for": {"return": ("returned", RECEIVERS), "receipt": ("receipted", RECEIVERS)},
+    "refused": {"void": ("void", MAKERS)},
+    "returned": {"void": ("void", MAKERS)},
+    "receipted": {},
+    "void": {},
+}
+FLOWS = {
+    "request": (REQUEST_FLOW, REQUESTS, RequestState),
+    "detail": (DETAIL_FLOW, DETAILS, DetailState),
+    "voucher": (VOUCHER_FLOW, VOUCHERS, VoucherState),
+}
+EVERY_ROLE = (
+    UNIT_CLERK | REVIEWERS | MAKERS | SEALERS | BANK | PBOC | OFFICER | {"system", "reconciler", "system_admin"}
+)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_every_state_and_action_do_what_the_table_says(name):
+    flow, table, states = FLOWS[name]
+    assert set(table) == set(states.values)
+    actions = {action for moves in table.values() for action in moves} | {move.action for move in flow.moves}
+    for state in table:
+        document = type("Document", (), {"state": state})()
+        for action in actions:
+            for role in EVERY_ROLE:
+                actor = Actor(name="x", roles=frozenset({role}))
+                target, roles = table[state].get(action, (None, set()))
+                if target is None:
+                    with pytest.raises(TransitionNotAllowed):
+                        check_move(flow, document, action, actor)
+                elif role not in roles:
+                    with pytest.raises(RoleRequired):
+                        check_move(flow, document, action, actor)
+                else:
+                    assert check_move(flow, document, action, actor).target == target, (state, action)
+
+
+def test_money_is_held_exactly_between_submit_and_the_banks_answer():
+    assert {"on_hold", "in_review", "approved", "vouchered", "sealed", "accepted", "bank_refused"} == RESERVING
+    assert {"draft", "returned", "blocked"} == EDITABLE
+
+
+def edges(table):
+    return {(state, target) for state, moves in table.items() for target, _ in moves.values()}
+
+
+def jumps(model, rows, table):
+    """Try every jump by raw SQL, each undone at once; return those the database allows."""
+    allowed = set()
+    for source, row in rows.items():
+        for target in [*table, "nonsense"]:
+            try:
+                with transaction.atomic(), connection.cursor() as cursor:
+                    cursor.execute(f"UPDATE {model._meta.db_table} SET state = %s WHERE id = %s", [target, row.id])
+                    allowed.add((source, target))
+                    raise ZeroDivisionError
+            except (ZeroDivisionError, DatabaseError):
+                pass
+    return {(source, target) for source, target in allowed if source != target}
+
+
+def test_raw_sql_moves_a_request_only_along_the_table(city):
+    request = acts.draft("I1", "1.00")
+    rows = {}
+    for state in REQUESTS:
+        request.pk, request.request_no, request.state = new_id(), f"X-{state}", state
+        request.action_key = None
+        request.save(force_insert=True)
+        rows[state] = PaymentRequest.objects.get(pk=request.pk)
+
+    allowed = jumps(PaymentRequest, rows, REQUESTS)
+
+    assert allowed == {(a, b) for a, b in edges(REQUESTS) if a != b}
+
+
+def test_raw_sql_moves_a_detail_only_along_the_table(city):
+    request = acts.draft("I1", "1.00", "1.00", "1.00")
+    rows = {}
+    for state, detail in zip(DETAILS, request.details.all(), strict=True):
+        PaymentDetail.objects.filter(pk=detail.pk).update(state=state)
+        rows[state] = detail
+
+    assert jumps(PaymentDetail, rows, DETAILS) == edges(DETAILS)
+
+
+def test_raw_sql_moves_a_voucher_only_along_the_table(city):
+    voucher = acts.sent("I1", "1.00").voucher
+    rows = {}
+    for number, state in enumerate(VOUCHERS):
+        voucher.pk, voucher.voucher_no, voucher.digest, voucher.state = new_id(), f"X{number}", f"d{number}", state
+        voucher.save(force_insert=True)
+        rows[state] = Voucher.objects.get(pk=voucher.pk)
+
+    assert jumps(Voucher, rows, VOUCHERS) == edges(VOUCHERS)
