@@ -124,5 +124,6 @@ def test_the_day_completes_with_the_same_figures_whatever_is_killed(system: Syst
     print(output.read_text())
     assert code == 0, output.read_text()[-4000:]
     assert len(done) == len(KILLS) and {"worker", "web", "sim-bank-b", "postgres", FLUSH} <= set(done)
-    told = os.environ | system.environment("audit")
-    assert system.supervisor.run(manage(["audit"]), env=told, log="audit") == 0, system.supervisor.log_end("audit")
+    for argv in ([sys.executable, "-m", "tests.journeys.after_the_day"], manage(["audit"])):
+        told = os.environ | system.driver_environment()
+        assert system.supervisor.run(argv, env=told, log="after") == 0, system.supervisor.log_end("after")
