@@ -119,13 +119,14 @@ def _due(now: datetime, only: Sequence[UUID] | None) -> QuerySet[InboxMessage]:
 
 
 def _grouped(ids: Sequence[UUID]) -> Iterable[list[UUID]]:
-    kinds: dict[tuple[str, int], list[UUID]] = {}
-    rows = InboxMessage.objects.filter(pk__in=ids).order_by("pk").values_list("pk", "voucher_type", "flag")
-    for pk, kind, flag in rows:
-        kinds.setdefault((kind, flag), []).append(pk)
+    """Sort messages into batches of one type, flag and region: a handler stands in one region's open day."""
+    groups: dict[tuple[str, int, str], list[UUID]] = {}
+    rows = InboxMessage.objects.filter(pk__in=ids).order_by("pk")
+    for pk, kind, flag, region in rows.values_list("pk", "voucher_type", "flag", "adm_div_code"):
+        groups.setdefault((kind, flag, region), []).append(pk)
     # payments before refunds before clearings before reports: most things then need no parking
     order = ("2104", "5201", "8202", "2203", "2204", "2301", "2302")
-    return [kinds[k] for k in sorted(kinds, key=lambda k: (order.index(k[0]) if k[0] in order else 99, k))]
+    return [groups[k] for k in sorted(groups, key=lambda k: (order.index(k[0]) if k[0] in order else 99, k))]
 
 
 def _apply_group(ids: list[UUID], now: datetime) -> dict[UUID, InboxAnswer]:

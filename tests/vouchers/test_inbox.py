@@ -471,3 +471,25 @@ def test_the_kept_text_is_the_sent_text(request_, bank_a):
     assert bytes(row.text) == receipt.text
     assert row.signatures == [[m.position, m.serial, m.value] for m in receipt.signatures]
     assert receipt.text in encode_envelope([receipt])
+
+
+def test_documents_of_two_regions_are_never_one_batch(db):
+    rows = [
+        InboxMessage(
+            adm_div_code=region,
+            fiscal_year=2026,
+            sender="BANK-A",
+            voucher_type="8202",
+            voucher_no=f"SZ{number:04d}",
+            flag=1,
+            text=b"",
+            digest=f"{region}{number}",
+            received_at=NOW,
+        )
+        for number, region in enumerate(("990100000", "990200000", "990100000"))
+    ]
+    InboxMessage.objects.bulk_create(rows)
+
+    batches = applying._grouped([row.pk for row in rows])
+
+    assert [sorted(batch) for batch in batches] == [sorted([rows[0].pk, rows[2].pk]), [rows[1].pk]]
