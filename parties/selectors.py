@@ -3,7 +3,7 @@ from datetime import date
 from django.db.models import Q
 
 from core.actors import Actor
-from parties.models import AgentBank, BudgetUnit, PostAssignment, Region, User
+from parties.models import BudgetUnit, PostAssignment, Region, User
 
 
 def actor_of(user: User, *, on: date) -> Actor:
@@ -36,7 +36,3 @@ def visible_unit_codes(actor: Actor) -> list[str] | None:
         units = BudgetUnit.objects.filter(adm_div_code=actor.adm_div_code, section__in=actor.sections)
         return sorted(units.values_list("code", flat=True))
     return None
-
-
-def bank_of_organisation(adm_div_code: str, organisation: str) -> AgentBank | None:
-    return AgentBank.objects.filter(adm_div_code=adm_div_code, organisation=organisation).first()
