@@ -24,7 +24,7 @@ from core.outcomes import Outcome, judge
 from core.transitions import check_move, move
 from parties.review import active_chains, check_reviewer, earlier_deciders, load_chains, record_decisions
 from parties.selectors import visible_unit_codes
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 
 CHAIN_KIND = "plan"
 

@@ -6,7 +6,7 @@ from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.core.files.uploadedfile import UploadedFile
 
 from dashboards.errors import FileRefused
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 
 MOST_BYTES = 10 * 1024 * 1024
 _KINDS = (

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from core.money import wire_yuan
 from payments.models import PaymentDetail, PaymentRequest
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 
 
 def details_of(requests: Iterable[PaymentRequest]) -> dict[UUID, list[PaymentDetail]]:

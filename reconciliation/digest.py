@@ -7,7 +7,7 @@ from datetime import date
 
 from django.db import connection
 
-from seals.digests import sm3
+from core.digests import sm3
 
 CHUNK = 2000
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import transaction
 
 from seals.certificates import ParsedCertificate, parse_certificate, validate_chain
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 from seals.errors import CertificateAlreadyRegistered, CertificateAlreadyRevoked
 from seals.models import Certificate, SealUse, SignatureProfile, TrustedAuthority
 from seals.pki import AUTHORITIES, CERTIFICATE_FILE, authority_certificates

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from lxml import etree
 
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 from simulators.errors import MalformedEnvelope, Refusal
 
 MAX_ENVELOPE_BYTES = 32 * 1024 * 1024

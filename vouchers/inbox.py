@@ -10,7 +10,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 
 from core.batch import copy_rows
 from core.errors import TreasuryError
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 from vouchers import errors
 from vouchers.applying import InboxAnswer, answer_to, apply_waiting
 from vouchers.codec import decode_envelope

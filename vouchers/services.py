@@ -14,7 +14,7 @@ from core.batch import copy_rows, update_from_values
 from core.ids import new_id
 from core.numbering import take_numbers
 from core.transitions import move
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 from seals.services import SealUseFacts, record_seal_uses
 from seals.signing import sign_texts
 from vouchers.checks import check_content, refusal_reason

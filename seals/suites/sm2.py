@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from seals import der
-from seals.digests import sm3
+from core.digests import sm3
 from seals.errors import KeyNotUsable, SuiteUnavailable
 from seals.suites import libcrypto
 from seals.suites.base import SPKI_HEAD, PrivateKeyHandle, PublicKeyHandle, Suite

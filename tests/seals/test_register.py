@@ -10,7 +10,7 @@ import pytest
 from django.db import IntegrityError, InternalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 from seals.errors import (
     CertificateAlreadyRegistered,
     CertificateAlreadyRevoked,

@@ -11,7 +11,7 @@ import pytest
 
 import seals
 from seals import der
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 from seals.errors import KeyNotUsable, SuiteUnavailable, UnknownSuite
 from seals.suites import SPKI_HEAD, SUITE_IDS, get_suite, libcrypto
 from seals.suites.sm2 import Sm2Sm3

@@ -11,7 +11,7 @@ from typing import Any
 
 from demo import world
 from seals.certificates import parse_certificate
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 from seals.httpsig import sign_response, verify_request
 from seals.suites import get_suite
 from tests.bank import Partner

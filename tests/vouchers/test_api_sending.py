@@ -8,7 +8,7 @@ import pytest
 
 from core.models import IdempotencyKey
 from demo import world
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 from tests import acts
 from tests.vouchers.api_partner import outcomes
 from tests.vouchers.example_contents import example

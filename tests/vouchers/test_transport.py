@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from demo import world
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 from seals.errors import MessageSignatureError
 from seals.message_keys import claimed_key, message_key
 from seals.models import Certificate, SignatureProfile

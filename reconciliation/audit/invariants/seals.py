@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from reconciliation.audit.evidence import Row, Signed, chunks, judged
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
 from seals.certificates import parse_certificate, validate_chain
-from seals.digests import sm3_hex
+from core.digests import sm3_hex
 from seals.errors import CertificateRefused
 from seals.models import Certificate, TrustedAuthority
 
