@@ -15,9 +15,13 @@ from django.db import connection
 from django.utils import timezone
 
 from bench import _plan
+from core.actors import Actor
 from demo import world
+from demo.hands import proof_of
 from payments import services
+from seals.approvals import Proof
 
+ORIGIN = "http://127.0.0.1"
 PHASES = ("draft", "submit", "approve", "issue", "seal")
 Seconds = dict[str, float]
 Work = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]]], list[Any]]
@@ -55,17 +59,33 @@ def draft_batch(batch: _plan.Batch, indicators: dict[str, UUID]) -> tuple[list[U
 def office(unit: str, request_ids: list[UUID]) -> Seconds:
     """Take one batch from submission to the seal; each step by its own officer, refused by nobody."""
     seconds: Seconds = defaultdict(float)
-    people = {post: world.officer(f"u{unit}-{post}") for post in ("jb", "fh", "yz")}
-    steps: list[tuple[str, Callable[..., Any], dict[str, Any]]] = [
-        ("submit", services.submit_payment_requests, {"clerk": people["jb"]}),
-        ("approve", services.approve_payment_requests, {"reviewer": people["fh"]}),
-        ("issue", services.issue_payment_vouchers, {"maker": people["jb"]}),
-        ("seal", services.seal_payment_vouchers, {"sealer": people["yz"]}),
+    people = {post: world.officer(f"u{unit}-{post}") for post in ("jb", "fh", "mz", "yz")}
+    steps: list[tuple[str, Callable[..., Any], dict[str, Any], Callable[..., Proof | None] | None]] = [
+        ("submit", services.submit_payment_requests, {"clerk": people["jb"]}, None),
+        ("approve", services.approve_payment_requests, {"reviewer": people["fh"]}, _approval),
+        ("issue", services.issue_payment_vouchers, {"maker": people["jb"]}, None),
+        ("seal", services.seal_payment_vouchers, {"sealer": people["mz"]}, _sealing),
+        ("seal", services.seal_payment_vouchers, {"sealer": people["yz"]}, _sealing),
     ]
-    for phase, service, officer in steps:
+    for phase, service, officer, sign in steps:
         with _timing(seconds, phase):
-            service(request_ids=request_ids, now=timezone.now(), **officer).raise_if_refused()
+            signed = {"proof": sign(unit, request_ids, **officer)} if sign is not None else {}
+            service(request_ids=request_ids, now=timezone.now(), **officer, **signed).raise_if_refused()
     return dict(seconds)
+
+
+def _approval(unit: str, request_ids: list[UUID], *, reviewer: Actor) -> Proof | None:
+    """One statement for the whole batch, signed with one PIN; its time is part of the phase."""
+    prepared = services.prepare_decision(
+        request_ids=request_ids, reviewer=reviewer, action="approve", origin=ORIGIN, now=timezone.now()
+    )
+    return proof_of(prepared, f"u{unit}-fh")
+
+
+def _sealing(unit: str, request_ids: list[UUID], *, sealer: Actor) -> Proof | None:
+    prepared = services.prepare_sealing(request_ids=request_ids, sealer=sealer, origin=ORIGIN, now=timezone.now())
+    step = "mz" if "unit_name_seal" in sealer.roles else "yz"
+    return proof_of(prepared, f"u{unit}-{step}")
 
 
 def _input(payment: _plan.Payment, indicator_id: UUID) -> services.RequestInput:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from budget.codes import CodeKind
 from budget.entries import Context, LimitPosting, post_limits
@@ -18,18 +19,22 @@ from budget.planning import grant_quota, lock_plans
 from budget.selectors import code_names
 from budget.states import PLAN_FLOW, PlanState
 from core.actors import Actor
-from core.errors import Conflict, NotFound, RoleRequired, TreasuryError
+from core.digests import sm3_hex
+from core.errors import Conflict, NotFound, TreasuryError
 from core.money import ZERO, wire_yuan
 from core.outcomes import Outcome, judge
 from core.transitions import check_move, move
 from parties.errors import ActedBefore
 from parties.models import AgentBank, Region
 from parties.review import earlier_deciders
+from seals.approvals import Prepared, Proof, Shown, prepare_for, take
 from vouchers.checks import wire_amount
 from vouchers.models import Voucher
 from vouchers.routing import Applied, InboundVoucher, Parked, Verdict
-from vouchers.services import Draft, generate_vouchers, lock_vouchers, seal_vouchers
+from vouchers.sealing import Steps, affix
+from vouchers.services import Draft, generate_vouchers, lock_vouchers
 
+SEALER = "seal_keeper"
 MAX_DETAILS = 499  # one voucher carries fewer than 500 lines
 
 
@@ -67,39 +72,114 @@ def issue_quota_notices(*, plan_ids: Sequence[UUID], maker: Actor, now: datetime
     return outcome
 
 
-@transaction.atomic(durable=True)
-def seal_quota_notices(*, notice_ids: Sequence[UUID], sealer: Actor, now: datetime) -> Outcome[QuotaNotice]:
-    """Seal the 5105 and 5106 of notices and send them; what PBoC may clear grows by the 5106.
+class _ToSeal:
+    """Notices whose 5105 and 5106 wait for a seal, with all that is needed to judge and to show them."""
 
-    Refused per item: role_required, acted_before, conflict (sealed before), not_found.
-    """
-    context = context_for(sealer, now)
-    found = list(
-        QuotaNotice.objects.select_for_update()
-        .filter(pk__in=set(notice_ids), adm_div_code=sealer.adm_div_code)
-        .order_by("pk")
-    )
-    ids = [pk for notice in found for pk in (notice.voucher_id, notice.limit_voucher_id) if pk]
-    vouchers = {voucher.id: voucher for voucher in lock_vouchers(ids)}
-    plans = list(SpendingPlan.objects.filter(notice__in=found))
-    deciders = earlier_deciders(plans)
+    def __init__(self, notices: Sequence[QuotaNotice], vouchers: Mapping[UUID, Voucher]) -> None:
+        self.notices = notices
+        self._vouchers = vouchers
+        self._plans = list(SpendingPlan.objects.filter(notice__in=notices))
+        self._deciders = earlier_deciders(self._plans)
+        self.steps = Steps(list(vouchers.values()))
 
-    def check(notice: QuotaNotice) -> None:
-        if "seal_keeper" not in sealer.roles:
-            raise RoleRequired("该操作需要岗位：业务专用章管理。", field="role")
+    def vouchers(self, notice: QuotaNotice) -> list[Voucher]:
+        """The notice's 5105 and 5106, in this order."""
+        ids = (notice.voucher_id, notice.limit_voucher_id)
+        return [self._vouchers[pk] for pk in ids if pk is not None and pk in self._vouchers]
+
+    def post(self, notice: QuotaNotice) -> str:
+        step = self.steps.next(self.vouchers(notice)[0])
+        return (step.post if step is not None else "") or SEALER
+
+    def shown(self, notice: QuotaNotice) -> Shown:
+        """The notice as its sealer is shown it: one line for the two vouchers, digested together."""
+        vouchers = self.vouchers(notice)
+        return Shown(
+            document_id=notice.id,
+            document_no=f"{vouchers[0].voucher_type}/{vouchers[0].voucher_no}",
+            revision=1,
+            digest=sm3_hex("".join(voucher.digest for voucher in vouchers).encode("ascii")),
+            amount=wire_yuan(notice.amount),
+            payee=vouchers[0].receiver,
+        )
+
+    def check(self, notice: QuotaNotice, sealer: Actor) -> None:
+        """Whether this person may take the next step on both vouchers: none who took part in the plans or notice."""
+        for voucher in self.vouchers(notice):
+            self.steps.check(voucher, sealer, SEALER)
         involved = {notice.made_by_id}
-        for plan in plans:
+        for plan in self._plans:
             if plan.notice_id == notice.id:
-                involved |= {plan.created_by_id, *deciders[plan.id].values()}
+                involved |= {plan.created_by_id, *self._deciders[plan.id].values()}
         if sealer.person_id in involved:
             raise ActedBefore("您经办、审核或制作过该通知单，不能签章（岗位分离）。", field="sealer")
-        if any(v.signature for v in _vouchers_of(notice, vouchers)):
-            raise Conflict("该通知单已签章。", field="state")
+
+
+@transaction.atomic(durable=True)
+def prepare_notice_sealing(*, notice_ids: Sequence[UUID], sealer: Actor, origin: str, now: datetime) -> Prepared:
+    """Issue the statement by which this officer seals those of the notices that may be sealed now.
+
+    :raises NoOfficerCertificate: if the officer has no key to sign with.
+    """
+    found = list(_notices(notice_ids, sealer))
+    to_seal = _ToSeal(found, {v.id: v for v in Voucher.objects.filter(pk__in=_voucher_ids(found))})
+    outcome = judge(found, notice_ids, lambda notice: to_seal.check(notice, sealer))
+    return prepare_for(
+        outcome.accepted,
+        shown=to_seal.shown,
+        post=to_seal.post,
+        refused=outcome.refused,
+        action="seal",
+        by=sealer,
+        origin=origin,
+        now=now,
+    )
+
+
+@transaction.atomic(durable=True)
+def seal_quota_notices(
+    *, notice_ids: Sequence[UUID], sealer: Actor, now: datetime, proof: Proof | None = None
+) -> Outcome[QuotaNotice]:
+    """Take the next step of sealing the 5105 and 5106 of notices; the last one sends them, and what PBoC may clear
+    grows by the 5106.
+
+    Refused per item: role_required, acted_before, conflict (sealed before), statement_outdated, not_found.
+    :raises SignatureRequired, StatementRefused: for a proof that is missing or does not count.
+    """
+    context = context_for(sealer, now)
+    found = list(_notices(notice_ids, sealer).select_for_update())
+    to_seal = _ToSeal(found, {voucher.id: voucher for voucher in lock_vouchers(_voucher_ids(found))})
+    taken = take(proof, action="seal", by=sealer, now=now)
+    taken.prepare_check([(notice.id, 1) for notice in found])
+
+    def check(notice: QuotaNotice) -> None:
+        to_seal.check(notice, sealer)
+        taken.check(to_seal.shown(notice))
 
     outcome = judge(found, notice_ids, check)
-    seal_vouchers([v for notice in outcome.accepted for v in _vouchers_of(notice, vouchers)], by=sealer, now=now)
-    keys = {(n.agent_bank_id, PaymentMode.AUTHORIZED.value, n.fund_nature) for n in outcome.accepted}
-    limits = lock_limits(context.adm_div_code, context.fiscal_year, keys) if keys else {}
+    if not outcome.accepted:
+        return outcome
+    taken.record(outcome.accepted, revision=lambda _notice: 1, post=to_seal.post, now=now)
+    vouchers = [voucher for notice in outcome.accepted for voucher in to_seal.vouchers(notice)]
+    sealed = {v.id for v in affix(vouchers, to_seal.steps, by=sealer, warrant=taken.warrant, now=now)}
+    _raise_limits([notice for notice in outcome.accepted if notice.limit_voucher_id in sealed], context)
+    return outcome
+
+
+def _notices(notice_ids: Sequence[UUID], sealer: Actor) -> QuerySet[QuotaNotice]:
+    return QuotaNotice.objects.filter(pk__in=set(notice_ids), adm_div_code=sealer.adm_div_code).order_by("pk")
+
+
+def _voucher_ids(notices: Sequence[QuotaNotice]) -> list[UUID]:
+    return [pk for notice in notices for pk in (notice.voucher_id, notice.limit_voucher_id) if pk is not None]
+
+
+def _raise_limits(notices: Sequence[QuotaNotice], context: Context) -> None:
+    """What PBoC may clear for each bank grows by the sealed 5106."""
+    if not notices:
+        return
+    keys = {(n.agent_bank_id, PaymentMode.AUTHORIZED.value, n.fund_nature) for n in notices}
+    limits = lock_limits(context.adm_div_code, context.fiscal_year, keys)
     post_limits(
         [
             LimitPosting(
@@ -109,11 +189,10 @@ def seal_quota_notices(*, notice_ids: Sequence[UUID], sealer: Actor, now: dateti
                 document_type=n._meta.label,
                 document_id=n.id,
             )
-            for n in outcome.accepted
+            for n in notices
         ],
         context,
     )
-    return outcome
 
 
 def on_quota_arrival(messages: Sequence[InboundVoucher], now: datetime) -> Mapping[UUID, Verdict]:
@@ -167,10 +246,6 @@ def _quotas(plans: Sequence[SpendingPlan]) -> dict[UUID, Quota]:
         indicator_id__in={plan.indicator_id for plan in plans}
     )
     return {quota.indicator_id: quota for quota in rows}
-
-
-def _vouchers_of(notice: QuotaNotice, vouchers: Mapping[UUID, Voucher]) -> list[Voucher]:
-    return [vouchers[pk] for pk in (notice.voucher_id, notice.limit_voucher_id) if pk is not None and pk in vouchers]
 
 
 def _notice(

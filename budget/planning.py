@@ -8,7 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from budget.entries import Context, Posting, lock_balances, post
 from budget.errors import PlanExceedsIndicator
@@ -17,14 +17,15 @@ from budget.models import BudgetIndicator, PaymentMode, Quota, SpendingPlan
 from budget.states import PLAN_FLOW
 from core.actors import Actor
 from core.batch import copy_rows, update_from_values
-from core.errors import NotFound, RoleRequired, TreasuryError
+from core.digests import sm3_hex
+from core.errors import Conflict, NotFound, RoleRequired, TreasuryError
 from core.money import check_positive, wire_yuan
 from core.numbering import take_numbers
 from core.outcomes import Outcome, judge
 from core.transitions import check_move, move
 from parties.review import active_chains, check_reviewer, earlier_deciders, load_chains, record_decisions
 from parties.selectors import visible_unit_codes
-from core.digests import sm3_hex
+from seals.approvals import Prepared, Proof, Shown, prepare_for, take
 
 CHAIN_KIND = "plan"
 
@@ -123,7 +124,7 @@ def submit_plans(*, plan_ids: Sequence[UUID], clerk: Actor, now: datetime) -> Ou
     for plan in outcome.accepted:
         plan.chain_id = chain_id
         plan.node = chains.next_ordinal(chain_id, 0, plan.amount) or 0
-        plan.content_digest = _digest(plan)
+        plan.content_digest = plan_digest(plan)
     values = sorted((p.id, p.chain_id, p.node, p.content_digest) for p in outcome.accepted)
     update_from_values(SpendingPlan, {"chain_id": "uuid", "node": "smallint", "content_digest": "text"}, values)
     move(PLAN_FLOW, outcome.accepted, "submit", by=clerk, at=now)
@@ -131,24 +132,90 @@ def submit_plans(*, plan_ids: Sequence[UUID], clerk: Actor, now: datetime) -> Ou
     return outcome
 
 
+class _Waiting:
+    """Plans that wait for a decision, with all that is needed to judge and to show them."""
+
+    def __init__(self, plans: Sequence[SpendingPlan]) -> None:
+        self.plans = plans
+        self.chains = load_chains({plan.chain_id for plan in plans if plan.chain_id is not None})
+        self._deciders = earlier_deciders(plans)
+
+    def post(self, plan: SpendingPlan) -> str:
+        return str(self.chains.node(plan).post)
+
+    def shown(self, plan: SpendingPlan) -> Shown:
+        """The plan as the officer sees it, digested from what the database says now."""
+        return Shown(
+            document_id=plan.id,
+            document_no=plan.plan_no,
+            revision=plan.revision,
+            digest=plan_digest(plan),
+            amount=wire_yuan(plan.amount),
+            payee=f"{plan.unit.name} {plan.month} 月",
+        )
+
+    def check(self, plan: SpendingPlan, action: str, reviewer: Actor) -> None:
+        """:raises TransitionNotAllowed, RoleRequired, ActedBefore, Conflict: unless this officer may do it now."""
+        check_move(PLAN_FLOW, plan, action, reviewer)
+        check_reviewer(plan, self.chains.node(plan), reviewer, self._deciders[plan.id])
+        if action == "approve" and plan_digest(plan) != plan.content_digest:
+            raise Conflict("计划内容与报送时不一致，请联系管理员。", field="content_digest")
+
+    def decide(
+        self, decision: str, reviewer: Actor, now: datetime, plan_ids: Sequence[UUID], proof: Proof | None, **why: str
+    ) -> Outcome[SpendingPlan]:
+        """Judge the locked plans against what was signed, and record the decision on those that pass."""
+        taken = take(proof, action=decision, by=reviewer, now=now, note=why.get("reason", ""))
+        taken.prepare_check([(plan.id, plan.revision) for plan in self.plans])
+
+        def check(plan: SpendingPlan) -> None:
+            self.check(plan, decision, reviewer)
+            taken.check(self.shown(plan))
+
+        outcome = judge(self.plans, plan_ids, check)
+        signatures = taken.record(outcome.accepted, revision=lambda p: p.revision, post=self.post, now=now)
+        posts = {plan.id: self.post(plan) for plan in outcome.accepted}
+        record_decisions(outcome.accepted, decision, posts=posts, by=reviewer, at=now, signatures=signatures, **why)
+        return outcome
+
+
 @transaction.atomic(durable=True)
-def approve_plans(*, plan_ids: Sequence[UUID], reviewer: Actor, now: datetime) -> Outcome[SpendingPlan]:
+def prepare_plan_decision(
+    *, plan_ids: Sequence[UUID], reviewer: Actor, action: str, origin: str, now: datetime, reason: str = ""
+) -> Prepared:
+    """Issue the statement by which this officer approves or returns those of the plans that may be.
+
+    :raises NoOfficerCertificate: if the officer has no key to sign with.
+    """
+    waiting = _Waiting(list(_plans(plan_ids, reviewer)))
+    outcome = judge(waiting.plans, plan_ids, lambda plan: waiting.check(plan, action, reviewer))
+    return prepare_for(
+        outcome.accepted,
+        shown=waiting.shown,
+        post=waiting.post,
+        refused=outcome.refused,
+        action=action,
+        by=reviewer,
+        origin=origin,
+        now=now,
+        note=reason if action != "approve" else "",
+    )
+
+
+@transaction.atomic(durable=True)
+def approve_plans(
+    *, plan_ids: Sequence[UUID], reviewer: Actor, now: datetime, proof: Proof | None = None
+) -> Outcome[SpendingPlan]:
     """Approve plans at the node each waits at; a direct plan becomes quota with its last approval.
 
-    Refused per item: acted_before, role_required, transition_not_allowed, not_found.
+    :param proof: the officer's signature over the statement of `prepare_plan_decision`, where the region asks for one.
+
+    Refused per item: acted_before, role_required, transition_not_allowed, statement_outdated, not_found.
     """
     context = context_for(reviewer, now)
-    plans = lock_plans(plan_ids, reviewer)
-    chains = load_chains({plan.chain_id for plan in plans if plan.chain_id is not None})
-    deciders = earlier_deciders(plans)
-
-    def check(plan: SpendingPlan) -> None:
-        check_move(PLAN_FLOW, plan, "approve", reviewer)
-        check_reviewer(plan, chains.node(plan), reviewer, deciders[plan.id])
-
-    outcome = judge(plans, plan_ids, check)
-    posts = {plan.id: chains.node(plan).post for plan in outcome.accepted}
-    record_decisions(outcome.accepted, "approve", posts=posts, by=reviewer, at=now)
+    waiting = _Waiting(lock_plans(plan_ids, reviewer))
+    chains = waiting.chains
+    outcome = waiting.decide("approve", reviewer, now, plan_ids, proof)
     onward: list[SpendingPlan] = []
     final: list[SpendingPlan] = []
     for plan in outcome.accepted:
@@ -165,7 +232,13 @@ def approve_plans(*, plan_ids: Sequence[UUID], reviewer: Actor, now: datetime) -
 
 @transaction.atomic(durable=True)
 def return_plans(
-    *, plan_ids: Sequence[UUID], reviewer: Actor, reason_code: str, reason: str, now: datetime
+    *,
+    plan_ids: Sequence[UUID],
+    reviewer: Actor,
+    reason_code: str,
+    reason: str,
+    now: datetime,
+    proof: Proof | None = None,
 ) -> Outcome[SpendingPlan]:
     """Return plans to their clerks; the indicator may be planned anew.
 
@@ -176,19 +249,8 @@ def return_plans(
     if len(reason_code) > 40:
         raise PlanInvalid("退回原因代码过长。", field="reason_code")
     context = context_for(reviewer, now)
-    plans = lock_plans(plan_ids, reviewer)
-    chains = load_chains({plan.chain_id for plan in plans if plan.chain_id is not None})
-    deciders = earlier_deciders(plans)
-
-    def check(plan: SpendingPlan) -> None:
-        check_move(PLAN_FLOW, plan, "return", reviewer)
-        check_reviewer(plan, chains.node(plan), reviewer, deciders[plan.id])
-
-    outcome = judge(plans, plan_ids, check)
-    posts = {plan.id: chains.node(plan).post for plan in outcome.accepted}
-    record_decisions(
-        outcome.accepted, "return", posts=posts, by=reviewer, at=now, reason_code=reason_code, reason=reason
-    )
+    waiting = _Waiting(lock_plans(plan_ids, reviewer))
+    outcome = waiting.decide("return", reviewer, now, plan_ids, proof, reason_code=reason_code, reason=reason)
     move(PLAN_FLOW, outcome.accepted, "return", by=reviewer, at=now, reason_code=reason_code, reason=reason)
     lock_balances([plan.indicator_id for plan in outcome.accepted])
     post([_planned(plan, -1, "plan_release") for plan in outcome.accepted], context)
@@ -222,17 +284,21 @@ def grant_quota(plans: Sequence[SpendingPlan], context: Context) -> None:
 
 
 def lock_plans(plan_ids: Sequence[UUID], actor: Actor) -> list[SpendingPlan]:
+    return list(_plans(plan_ids, actor).select_for_update(of=("self",), no_key=True))
+
+
+def _plans(plan_ids: Sequence[UUID], actor: Actor) -> QuerySet[SpendingPlan]:
     rows = (
-        SpendingPlan.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("unit", "indicator")
+        SpendingPlan.objects.select_related("unit", "indicator")
         .filter(pk__in=set(plan_ids), adm_div_code=actor.adm_div_code)
         .order_by("pk")
     )
     codes = visible_unit_codes(actor)
-    return list(rows if codes is None else rows.filter(unit__code__in=codes))
+    return rows if codes is None else rows.filter(unit__code__in=codes)
 
 
-def _digest(plan: SpendingPlan) -> str:
+def plan_digest(plan: SpendingPlan) -> str:
+    """Return the SM3 (hex) of what is approved with a plan."""
     parts = (plan.plan_no, plan.revision, plan.indicator_id, plan.month, plan.payment_mode, wire_yuan(plan.amount))
     return sm3_hex("\n".join(str(part) for part in parts).encode())
 

@@ -1,9 +1,16 @@
 """What other apps, views and tasks may call."""
 
 from budget.adjusting import create_adjustment, decide_adjustments
-from budget.notifying import issue_quota_notices, seal_quota_notices
+from budget.notifying import issue_quota_notices, prepare_notice_sealing, seal_quota_notices
 from budget.opening import OpeningIndicator, import_clearing_limit, import_indicator
-from budget.planning import PlanInput, approve_plans, return_plans, save_plans, submit_plans
+from budget.planning import (
+    PlanInput,
+    approve_plans,
+    prepare_plan_decision,
+    return_plans,
+    save_plans,
+    submit_plans,
+)
 
 __all__ = [
     "OpeningIndicator",
@@ -14,6 +21,8 @@ __all__ = [
     "import_clearing_limit",
     "import_indicator",
     "issue_quota_notices",
+    "prepare_notice_sealing",
+    "prepare_plan_decision",
     "return_plans",
     "save_plans",
     "seal_quota_notices",

@@ -4,7 +4,8 @@ Leaves are hashed with a byte 0 before them and nodes with a byte 1, so that nei
 functions take *leaf hashes* (`leaf_hash`), 32 bytes each; proofs are lists of hashes, bottom first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from core.digests import sm3
 
@@ -36,17 +37,27 @@ def inclusion_path(leaves: Sequence[bytes], index: int) -> list[bytes]:
 
     :raises IndexError: if there is no such leaf.
     """
-    if not 0 <= index < len(leaves):
-        raise IndexError(index)
-    path, level = [], list(leaves)
+    return inclusion_paths(leaves, [index])[0]
+
+
+def inclusion_paths(leaves: Sequence[bytes], indexes: Iterable[int] | None = None) -> list[list[bytes]]:
+    """The proofs of these leaves, in the order asked for, or of all of them, at the price of one tree.
+
+    :raises IndexError: if there is no such leaf.
+    """
+    wanted = list(range(len(leaves)) if indexes is None else indexes)
+    if any(not 0 <= index < len(leaves) for index in wanted):
+        raise IndexError(wanted)
+    paths: list[list[bytes]] = [[] for _ in wanted]
+    level, height = list(leaves), 0
     while len(level) > 1:
-        sibling = index ^ 1
-        if sibling < len(level):
-            path.append(level[sibling])
+        for index, path in zip(wanted, paths, strict=True):
+            sibling = index >> height ^ 1
+            if sibling < len(level):
+                path.append(level[sibling])
         paired = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
-        level = paired + level[len(paired) * 2 :]
-        index //= 2
-    return path
+        level, height = paired + level[len(paired) * 2 :], height + 1
+    return paths
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
@@ -113,3 +124,64 @@ def verify_consistency(earlier: int, earlier_root: bytes, size: int, root: bytes
             new = node_hash(new, node)
         first, second = first >> 1, second >> 1
     return second == 0 and old == earlier_root and new == root
+
+
+@dataclass(frozen=True)
+class CompactRange:
+    """A tree's first `size` leaves, reduced to the roots of its full subtrees, largest first: enough to go on from.
+
+    Holds at most one hash for each bit of `size`, so a log of any length is extended, rooted and proved consistent
+    with the new leaves alone.
+    """
+
+    size: int = 0
+    nodes: tuple[bytes, ...] = ()
+
+    def extended(self, leaves: Iterable[bytes]) -> "CompactRange":
+        """The range after these further leaf hashes."""
+        size, nodes = self.size, list(self.nodes)
+        for leaf in leaves:
+            rest, node = size, leaf
+            while rest & 1:  # two full trees of the same height become one
+                node, rest = node_hash(nodes.pop(), node), rest >> 1
+            nodes.append(node)
+            size += 1
+        return CompactRange(size, tuple(nodes))
+
+    def root(self) -> bytes:
+        """The root over all leaves so far, the same as `root_of` gives."""
+        if not self.nodes:
+            return EMPTY
+        root = self.nodes[-1]
+        for node in reversed(self.nodes[:-1]):
+            root = node_hash(node, root)
+        return root
+
+    def consistency_path(self, further: Sequence[bytes]) -> list[bytes]:
+        """The proof that the tree with these further leaf hashes begins with this one, as `consistency_path` gives.
+
+        Whatever such a proof takes from the earlier tree is one of the nodes kept here.
+
+        :raises IndexError: for the tree of nothing, which proves nothing.
+        """
+        if not self.size:
+            raise IndexError(0)
+        earlier, starts, start = self.size, {}, 0
+        for node, bit in zip(self.nodes, _bits(earlier), strict=True):
+            starts[start] = node
+            start += bit
+
+        def proof(start: int, end: int, *, whole: bool) -> list[bytes]:
+            if end == earlier:
+                return [] if whole else [starts[start]]
+            split = start + (1 << (end - start - 1).bit_length() - 1)
+            if earlier <= split:
+                return [*proof(start, split, whole=whole), root_of(further[split - earlier : end - earlier])]
+            return [*proof(split, end, whole=False), starts[start]]
+
+        return proof(0, earlier + len(further), whole=True)
+
+
+def _bits(number: int) -> list[int]:
+    """The powers of two that add up to `number`, largest first."""
+    return [1 << place for place in range(number.bit_length() - 1, -1, -1) if number >> place & 1]

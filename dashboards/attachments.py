@@ -5,8 +5,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.core.files.uploadedfile import UploadedFile
 
-from dashboards.errors import FileRefused
 from core.digests import sm3_hex
+from dashboards.errors import FileRefused
 
 MOST_BYTES = 10 * 1024 * 1024
 _KINDS = (

@@ -16,13 +16,14 @@ from core.actors import Actor
 from core.errors import RoleRequired, TreasuryError
 from core.models import BusinessDay
 from dashboards.refusals import refuse, wants_json
-from parties.duties import ADMIN_POSTS, Post
+from parties.duties import ADMIN_POSTS, UNIT_POSTS, Post
 from parties.models import Region
 from parties.selectors import actor_of
 
 P = ParamSpec("P")
+WITH_KEY = "with_ukey"  # in the session: this log-in was signed with the UKey
 
-UNIT = (Post.UNIT_CLERK, Post.UNIT_REVIEWER, Post.UNIT_LEADER, Post.UNIT_SEALER)
+UNIT = tuple(sorted(UNIT_POSTS))
 BUSINESS = tuple(post for post in Post if post not in ADMIN_POSTS)
 BUREAU = tuple(post for post in BUSINESS if post not in UNIT)
 READERS = (*BUSINESS, Post.SECURITY_AUDITOR)
@@ -37,6 +38,12 @@ class Desk:
     day: BusinessDay | None
     region: Region | None
     now: datetime
+    with_key: bool = False
+
+    @property
+    def owes_key(self) -> bool:
+        """Whether the region asks for UKeys and this officer with a business post has come in without one."""
+        return self.region is not None and self.region.ukey_required and not self.with_key and self.holds(*BUSINESS)
 
     @property
     def open_day(self) -> BusinessDay | None:
@@ -68,12 +75,13 @@ def desk_of(request: HttpRequest) -> Desk:
         day = BusinessDay.objects.filter(adm_div_code=code).order_by("-date").first()
         on = day.date if day is not None and day.closed_at is None else timezone.localdate(now)
         region = Region.objects.filter(adm_div_code=code).first()
-        request._desk = Desk(actor_of(request.user, on=on), day, region, now)
+        with_key = bool(request.session.get(WITH_KEY))
+        request._desk = Desk(actor_of(request.user, on=on), day, region, now, with_key)
     return request._desk
 
 
 def officer(
-    *posts: str,
+    *posts: str, keyless: bool = False
 ) -> Callable[
     [Callable[Concatenate[HttpRequest, Desk, P], HttpResponse]], Callable[Concatenate[HttpRequest, P], HttpResponse]
 ]:
@@ -81,6 +89,8 @@ def officer(
 
     The services check again; this only keeps people away from pages on which they could do nothing. A refusal of
     any kind becomes a page that says why, or JSON where that was asked for.
+
+    :param keyless: also for a log-in without the UKey that the region asks for: the page on which one is asked for.
     """
 
     def decorate(
@@ -94,6 +104,10 @@ def officer(
                     return JsonResponse(_LOGGED_OUT, status=401)
                 return redirect_to_login(request.get_full_path() if request.method == "GET" else reverse("workbench"))
             desk = desk_of(request)
+            if desk.owes_key and not keyless:
+                if wants_json(request):
+                    return JsonResponse(_NO_KEY, status=403)
+                return HttpResponseRedirect(reverse("my-key"))
             try:
                 if posts and not desk.holds(*posts):
                     raise RoleRequired(f"该页面需要岗位：{'|'.join(posts)}。", field="role", by=desk.actor.name)
@@ -122,6 +136,10 @@ def action(back: str) -> Callable[[Callable[P, HttpResponse]], Callable[P, HttpR
     return decorate
 
 
+_NO_KEY = {
+    "accepted": [],
+    "refused": [{"id": None, "code": "ukey_required", "field": None, "message": "请用 UKey 登录后办理。"}],
+}
 _LOGGED_OUT = {
     "accepted": [],
     "refused": [{"id": None, "code": "login_required", "field": None, "message": "请先登录。"}],

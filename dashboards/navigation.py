@@ -7,13 +7,14 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from dashboards import selectors
-from dashboards.desk import BUREAU_READERS, READERS, Desk
+from dashboards.desk import BUREAU_READERS, BUSINESS, READERS, Desk
 from parties.duties import ADMIN_POSTS, Post
 from payments.states import REVIEWERS, RequestState
 
 REVIEW_POSTS = tuple(REVIEWERS.split("|"))
 PLAN_POSTS = (Post.UNIT_REVIEWER, Post.SECTION_REVIEWER, Post.PLAN_REVIEWER)
 RECONCILIATION_POSTS = (Post.RECONCILER, Post.TREASURY_CHIEF, Post.SECURITY_AUDITOR)
+KEY_MANAGERS = (Post.SEAL_KEEPER, Post.SECURITY_ADMIN)
 EXCHANGE_WATCHERS = (Post.RECONCILER, Post.VOUCHER_MAKER, Post.SEAL_KEEPER)
 
 
@@ -41,11 +42,17 @@ ENTRIES = (
     Entry("adjustment-list", "指标变动", (Post.BUDGET_CLERK, Post.BUDGET_APPROVER), "adjustments", "预算"),
     Entry("plan-list", "用款计划", READERS, "", "预算"),
     Entry("plan-review", "计划审核", PLAN_POSTS, "plans", "预算"),
-    Entry("plan-notices", "额度通知", (Post.VOUCHER_MAKER, Post.SEAL_KEEPER), "notices", "预算"),
+    Entry("plan-notices", "额度通知", (Post.VOUCHER_MAKER, *selectors.KEEPERS), "notices", "预算"),
     Entry("quota-list", "额度", READERS, "", "预算"),
     Entry("clearing", "清算", BUREAU_READERS, "", "清算与对账"),
     Entry("reconciliation-day", "对账与日结", RECONCILIATION_POSTS, "discrepancies", "清算与对账"),
     Entry("day-list", "业务日", RECONCILIATION_POSTS, "", "清算与对账"),
+    Entry("my-key", "我的 UKey", BUSINESS, "", "签名与印章"),
+    Entry("officer-keys", "人员证书", KEY_MANAGERS, "key_requests", "签名与印章"),
+    Entry(
+        "seal-register", "印章台账", (*selectors.SEALERS, Post.SECURITY_AUDITOR, Post.SECURITY_ADMIN), "", "签名与印章"
+    ),
+    Entry("evidence", "存证日志", (*BUREAU_READERS, Post.SECURITY_ADMIN), "", "签名与印章"),
     Entry("admin:index", "系统管理", tuple(ADMIN_POSTS), "", "系统"),
 )
 
@@ -85,7 +92,7 @@ TODOS = (
         "额度通知待签章",
         "去签章",
         "voucher-seal",
-        (Post.SEAL_KEEPER,),
+        selectors.KEEPERS,
         selectors.notices_to_seal,
         "#notices",
     ),
@@ -98,6 +105,7 @@ TODOS = (
         selectors.bank_refused_queue,
         "#refused",
     ),
+    Todo("key_requests", "UKey 证书申请待核准", "去核准", "officer-keys", KEY_MANAGERS, selectors.key_requests),
     Todo("plans", "待我审核的用款计划", "去审核", "plan-review", PLAN_POSTS, selectors.plan_queue),
     Todo("notices", "已批复待下达额度", "去下达", "plan-notices", (Post.VOUCHER_MAKER,), selectors.plans_to_notify),
     Todo(

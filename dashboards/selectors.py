@@ -1,6 +1,6 @@
 """What the pages list: queues by post, one query each, whatever the number of rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,6 +25,7 @@ from payments.models import Attachment, PaymentDetail, PaymentRequest
 from payments.states import DetailState, RequestState
 from reconciliation.models import Discrepancy
 from reconciliation.states import DiscrepancyState
+from seals.models import OfficerCertificate, SealPosition, Stamp
 from vouchers.models import Delivery, Voucher
 from vouchers.states import DeliveryState, VoucherState
 
@@ -32,11 +33,14 @@ PAGE = 50
 MODES_OF = {
     "voucher_maker": PaymentMode.DIRECT,
     "seal_keeper": PaymentMode.DIRECT,
+    "name_seal": PaymentMode.DIRECT,
     "unit_clerk": PaymentMode.AUTHORIZED,
     "unit_sealer": PaymentMode.AUTHORIZED,
+    "unit_name_seal": PaymentMode.AUTHORIZED,
 }
 MAKERS = ("voucher_maker", "unit_clerk")
-SEALERS = ("seal_keeper", "unit_sealer")
+SEALERS = ("seal_keeper", "name_seal", "unit_sealer", "unit_name_seal")
+KEEPERS = ("seal_keeper", "name_seal")  # of the treasury's seals, which quota notices bear
 
 
 def requests_for(actor: Actor, fiscal_year: int) -> QuerySet[PaymentRequest]:
@@ -106,7 +110,12 @@ def make_queue(desk: Desk) -> QuerySet[PaymentRequest]:
 
 
 def unsealed_queue(desk: Desk, posts: Iterable[str]) -> QuerySet[PaymentRequest]:
+    """Return the requests with an unsealed voucher; for sealers those whose next step is theirs."""
     rows = requests_for(desk.actor, desk.fiscal_year).filter(state=RequestState.VOUCHERED)
+    if tuple(posts) == SEALERS:
+        rows = rows.filter(
+            waits_for(desk, "voucher_id", {"5201": "seal_keeper", "8202": "unit_sealer"}, "voucher_type")
+        )
     return _of_my_mode(rows, desk.actor, posts).order_by("id")
 
 
@@ -120,7 +129,8 @@ def notices_to_seal(desk: Desk) -> QuerySet[QuotaNotice]:
     rows = QuotaNotice.objects.select_related("agent_bank").filter(
         adm_div_code=desk.actor.adm_div_code, fiscal_year=desk.fiscal_year
     )
-    return rows.filter(Exists(unsealed)).annotate(voucher_no=_voucher_no("voucher_id")).order_by("id")
+    mine = waits_for(desk, "voucher_id", {"5105": "seal_keeper"})
+    return rows.filter(mine, Exists(unsealed)).annotate(voucher_no=_voucher_no("voucher_id")).order_by("id")
 
 
 def notices(desk: Desk) -> QuerySet[QuotaNotice]:
@@ -252,3 +262,37 @@ def date_or_none(text: str | None) -> Any:
         return parse_date(text or "")
     except ValueError:
         return None
+
+
+def waits_for(desk: Desk, voucher: str, default_post: Mapping[str, str], voucher_type: str = "") -> Q:
+    """Return the condition that the next step of sealing belongs to one of the officer's posts (`vouchers.sealing`).
+
+    :param voucher: the column with the voucher's id; `voucher_type` that with its type, where rows are of several.
+    :param default_post: who seals a type for which the region has configured nothing.
+    """
+    steps: dict[str, dict[int, str]] = {kind: {} for kind in default_post}
+    rows = SealPosition.objects.filter(
+        adm_div_code=desk.actor.adm_div_code, fiscal_year=desk.fiscal_year, flag=0, voucher_type__in=default_post
+    )
+    for kind, ordinal, post in rows.values_list("voucher_type", "ordinal", "post"):
+        steps[kind].setdefault(ordinal, post)
+    wanted = Q(pk__in=[])
+    for kind, by_ordinal in steps.items():
+        former: int | None = None
+        for ordinal, post in sorted(by_ordinal.items()) or [(0, default_post[kind])]:
+            if desk.holds(post or default_post[kind]):
+                stamps = Stamp.objects.filter(voucher_id=OuterRef(voucher))
+                step = ~Q(Exists(stamps.filter(ordinal=ordinal)))
+                if former is not None:
+                    step &= Q(Exists(stamps.filter(ordinal=former)))
+                wanted |= step & Q(**{voucher_type: kind}) if voucher_type else step
+            former = ordinal
+    return wanted
+
+
+def key_requests(desk: Desk) -> QuerySet[OfficerCertificate]:
+    """Return the certificates asked for in the region that another person has to approve."""
+    rows = OfficerCertificate.objects.filter(
+        adm_div_code=desk.actor.adm_div_code, status=OfficerCertificate.Status.REQUESTED
+    )
+    return rows.exclude(person_id=desk.actor.person_id).select_related("person").order_by("requested_at")

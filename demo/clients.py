@@ -15,6 +15,7 @@ from urllib.parse import urljoin
 import httpx2 as httpx
 
 PATIENCE_SECONDS = 90.0
+PIN = "123456"  # of every demo UKey
 T = TypeVar("T")
 Fields = Mapping[str, str | Sequence[str]]
 _PER_POST = {"csrfmiddlewaretoken", "action_id"}
@@ -106,9 +107,12 @@ class Officer:
         page = patiently(lambda: _answered(self._http.get(urljoin(base_url, "/login/"))))
         token = _CSRF.search(page.text)
         assert token is not None, "the log-in page has no form"
-        form = {"username": username, "password": password, "csrfmiddlewaretoken": token[1]}
-        answer = patiently(lambda: _answered(self._http.post(urljoin(base_url, "/login/"), data=form)))
-        assert answer.status_code in (200, 302, 303) and "sessionid" in self._http.cookies, f"{username}: not logged in"
+        form: Fields = {"username": username, "password": password}
+        answer = patiently(lambda: self._send("/login/", form))
+        if challenge := answer.json().get("ukey"):
+            signed = self._signed(challenge)
+            answer = patiently(lambda: self._send("/login/ukey/", signed))
+        assert answer.status_code == 200 and "sessionid" in self._http.cookies, f"{username}: not logged in"
 
     def post(self, path: str, fields: Fields | None = None) -> list[dict[str, Any]]:
         """Post a form once and for all; returns what was accepted.
@@ -135,6 +139,38 @@ class Officer:
         accepted: list[dict[str, Any]] = answer["accepted"]
         return accepted
 
+    def sign_and_post(self, path: str, fields: Fields) -> list[dict[str, Any]]:
+        """Post a form that the officer signs with the UKey first; returns what was accepted.
+
+        :raises RefusedByServer: if anything was refused, before the signature or after it.
+        """
+        asked = {**fields, "ukey_target": path}
+        response = patiently(lambda: self._send("/ukey/prepare/", asked))
+        answer = response.json()
+        if response.status_code >= 400:
+            raise RefusedByServer(response.status_code, answer)
+        if answer["statement"] is None:
+            raise RefusedByServer(422, answer)
+        return self.post(path, {**fields, **self._signed(answer)})
+
+    def _signed(self, asked: Mapping[str, Any]) -> dict[str, str]:
+        """Show a statement to the officer's agent, as the page does, and give it the PIN."""
+        agent = str(asked["agent_url"])
+        order = {
+            "statement": asked["statement"],
+            "items": asked["items"],
+            "certificate_serial": asked["certificate_serial"],
+            "origin": self._base_url.rstrip("/"),
+            "pin": PIN,
+        }
+        response = patiently(
+            lambda: httpx.post(f"{agent}/sign", json=order, headers={"Origin": agent}, timeout=30.0, trust_env=False)
+        )
+        if response.status_code != 200:
+            raise RefusedByServer(response.status_code, {"code": response.text[:300]})
+        signed: dict[str, str] = response.json()
+        return {**signed, "statement_id": asked["statement_id"]}
+
     def form(self, path: str, *, named: str) -> tuple[str, dict[str, str]]:
         """Open a page and read the form that has a field of this name: where it posts to, and what is filled in."""
         page = _Forms()
@@ -146,7 +182,9 @@ class Officer:
         return patiently(lambda: _answered(self._http.get(urljoin(self._base_url, path))))
 
     def _send(self, path: str, form: Fields) -> httpx.Response:
-        headers = {"Accept": "application/json", "X-CSRFToken": self._http.cookies.get("csrftoken", "")}
+        headers = {"Accept": "application/json"}
+        if token := self._http.cookies.get("csrftoken"):
+            headers["X-CSRFToken"] = token
         return _answered(self._http.post(urljoin(self._base_url, path), data=dict(form), headers=headers))
 
 

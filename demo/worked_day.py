@@ -95,13 +95,14 @@ class Day:
             "/plans/new/", self._on("I5", month="6", amount="120000.00", then="submit")
         )
         for reviewer in ("u205001-fh", "xzzf-sh", "gk-jh"):
-            self.as_(reviewer).post("/plans/review/approve/", {"ids": plan["id"]})
+            self.as_(reviewer).sign_and_post("/plans/review/approve/", {"ids": plan["id"]})
         self._plan_id = plan["id"]
 
     def notify_quota(self) -> None:
         self._state("I5 授权额度 期初", "30000.00", books.quota("I5"))
         self.as_("gk-zd").post("/plans/notices/issue/", {"ids": self._plan_id})
-        self.as_("gk-yz").post("/plans/notices/seal/", {"ids": books.notice_of(self._plan_id)})
+        for keeper in ("gk-mz", "gk-yz"):
+            self.as_(keeper).sign_and_post("/plans/notices/seal/", {"ids": books.notice_of(self._plan_id)})
         self._delivered()
         self.bank_b.post("arrive")
         books.wait_until("2104 到账", lambda: books.quota("I5") == D("150000.00"))
@@ -308,10 +309,11 @@ class Day:
         chain = [f"{unit}-fh", SECTION[unit], "gk-sh", "gk-kz"] if direct else [f"{unit}-fh", f"{unit}-fz"]
         for reviewer in chain:
             if books.request(request_id).state == "in_review":
-                self.as_(reviewer).post("/review/approve/", {"ids": request_id})
+                self.as_(reviewer).sign_and_post("/review/approve/", {"ids": request_id})
         maker, keeper = ("gk-zd", "gk-yz") if direct else (f"{unit}-jb", f"{unit}-yz")
         self.as_(maker).post("/vouchers/make/", {"ids": request_id})
-        self.as_(keeper).post("/vouchers/seal/", {"ids": request_id})
+        for sealer in (keeper.replace("-yz", "-mz"), keeper):
+            self.as_(sealer).sign_and_post("/vouchers/seal/", {"ids": request_id})
         books.wait_until(f"{payment} 银行签收", lambda: books.request(request_id).state == "accepted")
 
     def pay(self, bank: Desk, payment: str, *, until: str = "") -> None:

@@ -3,8 +3,9 @@
 Used by the demo and as the tests' world. Every figure is from docs/worked-day.md.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
@@ -18,30 +19,34 @@ from budget.models import BudgetIndicator
 from budget.services import OpeningIndicator, import_clearing_limit, import_indicator
 from core.actors import Actor, system_actor
 from core.calendar import start_day
+from core.digests import sm3_hex
 from core.models import BusinessDay, NumberRule, Workday
+from demo.cast import BANK_A, BANK_B, DAY, FINANCE, ORGANISATIONS, PASSWORD, PBOC, REGION, UNITS, YEAR, officers
+from demo.keys import make_keys, seals_in
 from monitoring.services import seed_rules
 from parties.models import AgentBank, BankAccount, BudgetUnit, Person, Region, ReviewChain, ReviewNode, User
 from parties.services import grant_post
 from payments.models import PaymentDetail, PaymentRequest
-from seals.pki import OrganisationSpec, make_demo_pki
-from seals.services import import_demo_pki
+from seals.certificates import parse_certificate
+from seals.models import OfficerCertificate, SealPosition
+from seals.services import import_demo_pki, register_seal
 from vouchers.models import ExchangePartner
 
-REGION = "990100000"
-YEAR = 2026
-DAY = date(2026, 6, 15)
-PASSWORD = "demo-1234"
-FINANCE, PBOC, BANK_A, BANK_B = "FIN-990100000", "PBOC-990100", "BANK-A", "BANK-B"
-UNITS = {"101001": "UNIT-101001", "101002": "UNIT-101002", "205001": "UNIT-205001"}
-ORGANISATIONS = {
-    FINANCE: "临江市财政局",
-    PBOC: "国家金库临江市支库",
-    BANK_A: "甲银行",
-    BANK_B: "乙银行",
-    "UNIT-101001": "临江市教育局",
-    "UNIT-101002": "临江市第一中学",
-    "UNIT-205001": "临江市公安局",
-}
+__all__ = [
+    "BANK_A",
+    "BANK_B",
+    "DAY",
+    "FINANCE",
+    "ORGANISATIONS",
+    "PASSWORD",
+    "PBOC",
+    "REGION",
+    "UNITS",
+    "YEAR",
+    "build_world",
+    "make_keys",
+]
+
 NUMBER_RULES = {
     "5201": "ZF{seq:04d}",
     "8202": "SZ{seq:04d}",
@@ -58,42 +63,6 @@ CHAINS = {
     ],
     "plan": [(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "plan_reviewer")],
 }
-
-
-@dataclass(frozen=True)
-class Officer:
-    """A log-in of the demo: its user name, the person's name, post, and the unit or section it is for."""
-
-    username: str
-    name: str
-    post: str
-    unit: str = ""
-    section: str = ""
-
-
-_UNIT_PEOPLE = {
-    "101001": ("王小燕", "赵国强", "孙立新", "周文静"),
-    "101002": ("李春梅", "吴志刚", "郑海涛", "冯玉兰"),
-    "205001": ("陈晓东", "褚建军", "卫红英", "蒋丽华"),
-}
-_UNIT_POSTS = (("jb", "unit_clerk"), ("fh", "unit_reviewer"), ("fz", "unit_leader"), ("yz", "unit_sealer"))
-OFFICERS = [
-    Officer(f"u{unit}-{suffix}", name, post, unit=unit)
-    for unit, names in _UNIT_PEOPLE.items()
-    for (suffix, post), name in zip(_UNIT_POSTS, names, strict=True)
-] + [
-    Officer("ys-jb", "沈思远", "budget_clerk"),
-    Officer("ys-fz", "韩明哲", "budget_approver"),
-    Officer("jkw-sh", "杨雪梅", "section_reviewer", section="教科文科"),
-    Officer("xzzf-sh", "朱天佑", "section_reviewer", section="行政政法科"),
-    Officer("gk-jh", "秦若兰", "plan_reviewer"),
-    Officer("gk-sh", "尤志远", "payment_reviewer"),
-    Officer("gk-kz", "许国华", "treasury_chief"),
-    Officer("gk-zd", "何雨桐", "voucher_maker"),
-    Officer("gk-yz", "吕清扬", "seal_keeper"),
-    Officer("gk-dz", "施静怡", "reconciler"),
-    Officer("gk-jk", "张守正", "monitor_officer"),
-]
 
 
 @dataclass(frozen=True)
@@ -131,11 +100,14 @@ HISTORIC_VOUCHER = "SZ20260612001"
 
 
 @transaction.atomic
-def build_world(*, endpoints: dict[str, str], exchange: dict[str, str] | None = None, now: datetime) -> None:
+def build_world(
+    *, endpoints: dict[str, str], exchange: dict[str, str] | None = None, sealed: bool = False, now: datetime
+) -> None:
     """Create region, parties, people, chains, rules, codes and the opening books; nothing if the region is there.
 
     :param endpoints: organisation → base URL for BANK-A, BANK-B and PBOC-990100.
     :param exchange: organisation → push or pull; push if not named.
+    :param sealed: with seals at their positions on every voucher, and UKey signatures for every decision.
     """
     if Region.objects.filter(adm_div_code=REGION).exists():
         set_endpoints(endpoints)
@@ -143,6 +115,9 @@ def build_world(*, endpoints: dict[str, str], exchange: dict[str, str] | None = 
     _region_and_parties(endpoints, exchange or {})
     _people(now)
     _configuration()
+    if sealed:
+        _seal_positions()
+        Region.objects.filter(adm_div_code=REGION).update(ukey_required=True)
     _calendar()
     clerk = system_actor("期初导入")
     day = BusinessDay.objects.filter(adm_div_code=REGION, date=DAY).first() or start_day(
@@ -157,19 +132,47 @@ def set_endpoints(endpoints: dict[str, str]) -> None:
         ExchangePartner.objects.filter(pk=organisation).update(endpoint_url=url)
 
 
-def make_keys(directory: Path, *, suites: dict[str, str] | None = None) -> None:
-    """Make the demo PKI below `directory`, if it is not there. Default suite sm2-sm3; `suites` names exceptions."""
-    make_demo_pki(
-        directory,
-        [OrganisationSpec(code, name, (suites or {}).get(code, "sm2-sm3")) for code, name in ORGANISATIONS.items()],
-        datetime(2025, 12, 1, tzinfo=UTC),
-        datetime(2036, 1, 1, tzinfo=UTC),
-    )
-
-
 def register_keys(directory: Path) -> None:
     """Register every certificate of the demo PKI."""
     import_demo_pki(directory)
+
+
+def register_seals(directory: Path, now: datetime) -> None:
+    """File every seal of the demonstration, ours and the partners'; after the people are there."""
+    people = {user.username: user.person for user in User.objects.filter(adm_div_code=REGION).select_related("person")}
+    for spec, data, svg in seals_in(directory):
+        register_seal(
+            der=data,
+            organisation_code=spec.organisation,
+            kind=spec.kind,
+            svg=svg,
+            person=people[spec.person] if spec.person else None,
+            now=now,
+        )
+
+
+def enrol_officers(certificates: Mapping[str, str], now: datetime) -> None:
+    """Register the certificates on the officers' UKeys (log-in → PEM), as if a second person had approved each."""
+    people = {user.username: user.person_id for user in User.objects.filter(username__in=certificates)}
+    known = set(OfficerCertificate.objects.values_list("certificate_sm3", flat=True))
+    for username, pem in certificates.items():
+        parsed = parse_certificate(pem)
+        if sm3_hex(parsed.der) in known:
+            continue
+        OfficerCertificate.objects.create(
+            person_id=people[username],
+            adm_div_code=REGION,
+            suite_id=parsed.suite_id,
+            spki_sm3=sm3_hex(parsed.spki),
+            pem=pem,
+            serial_hex=parsed.serial_hex,
+            certificate_sm3=sm3_hex(parsed.der),
+            valid_from=parsed.valid_from,
+            valid_to=parsed.valid_to,
+            status=OfficerCertificate.Status.ACTIVE,
+            requested_by="期初导入",
+            requested_at=now,
+        )
 
 
 def officer(username: str) -> Actor:
@@ -257,8 +260,8 @@ def _people(now: datetime) -> None:
         username="admin", password=password, person=admin, adm_div_code=REGION, is_staff=True, is_superuser=True
     )
     granter = system_actor("期初导入")
-    for number, someone in enumerate(OFFICERS, start=1):
-        person = Person.objects.create(name=someone.name, staff_no=f"LJ-{number:03d}")
+    for someone in officers():
+        person = Person.objects.create(name=someone.name, staff_no=someone.staff_no)
         user = User.objects.create(username=someone.username, password=password, person=person, adm_div_code=REGION)
         grant_post(
             user=user,
@@ -279,6 +282,47 @@ def _configuration() -> None:
             ReviewNode.objects.create(chain=chain, ordinal=ordinal, post=post, amount_from=Decimal(amount_from))
     seed_rules(adm_div_code=REGION)
     load_codes(fiscal_year=YEAR)
+
+
+def _seal_positions() -> None:
+    """What goes on each type, in which order and by whom. Source: messages.md §2.3, Appendix A of the business text."""
+    finance = [
+        ("cz_sz", "国库负责人名章", "personal", 1, "name_seal"),
+        ("cz_qm", "财政签名", "signature", 2, "seal_keeper"),
+        ("cz_dwgz", "国库业务专用章", "finance", 2, "seal_keeper"),
+    ]
+    unit = [
+        ("dw_sz", "单位负责人名章", "personal", 1, "unit_name_seal"),
+        ("dw_qm", "单位签名", "signature", 2, "unit_sealer"),
+        ("dw_gz", "单位公章", "official", 2, "unit_sealer"),
+    ]
+    derived = [(code, name, kind, 1, post) for code, name, kind, ordinal, post in finance if ordinal == 2]
+    bank = [("yh_qm", "代理银行签名", "signature", 1, ""), ("yh_ywzqz", "代理银行转讫章", "transfer", 1, "")]
+    plan = {("5201", 0): finance, ("5105", 0): finance, ("5106", 0): finance, ("5108", 0): derived, ("8202", 0): unit}
+    plan |= {(kind, 1): bank for kind in ("5201", "8202")}
+    plan |= {(kind, 0): bank for kind in ("2104", "2203", "2204", "2205", "2206", "2301", "2302")}
+    for kind, flag in (("2301", 1), ("2302", 1), ("5106", 1), ("5108", 1), ("3507", 0), ("3510", 0)):
+        plan[kind, flag] = [
+            (f"rh_{kind}_qm", "人民银行签名", "signature", 1, ""),
+            ("rh_ywzqz", "人民银行转讫章", "transfer", 1, ""),
+        ]
+    SealPosition.objects.bulk_create(
+        [
+            SealPosition(
+                adm_div_code=REGION,
+                fiscal_year=YEAR,
+                voucher_type=kind,
+                flag=flag,
+                position=position,
+                name=name,
+                kind=what,
+                ordinal=ordinal,
+                post=post,
+            )
+            for (kind, flag), rows in plan.items()
+            for position, name, what, ordinal, post in rows
+        ]
+    )
 
 
 def _calendar() -> None:

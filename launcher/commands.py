@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from launcher.system import System, exclusive, holder, manage, read_state, say
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+NEEDS_NO_SERVICES = {"verify", "help", "--help", "--version"}  # commands of manage.py
 ALL_CORES = ["-q", "-n", str(max(2, os.cpu_count() or 1)), "--dist", "worksteal"]
 
 
@@ -104,9 +106,14 @@ def manage_command(chosen: argparse.Namespace, rest: Sequence[str]) -> int:
     """Any manage.py command, in the environment of the running demo, or of one started for the occasion."""
     run = Run("demo")
     name = rest[0] if rest else "help"
+    system = None
     if holder(run) is not None:
         state = read_state(run)
         system = System(run, Supervisor(run.logs), ports=state["ports"], stores=state["stores"])
+    if name in NEEDS_NO_SERVICES:  # run where the caller stands: a file to verify may be named from there
+        told = system.environment(name) if system else {"DJANGO_SETTINGS_MODULE": "treasury.settings.dev"}
+        return subprocess.call(manage(rest), env=os.environ | told)
+    if system is not None:
         return system.supervisor.run(manage(rest), env=os.environ | system.environment(name))
     with _system(run) as system:
         system.start_stores(fresh=False)

@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,13 @@ ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 # sockaddr_un.sun_path holds 108 bytes on Linux (104 elsewhere), one of them the closing NUL.
 SOCKET_PATH_LIMIT = 107 if sys.platform == "linux" else 103
-SIMULATORS = {"bank-a": ("bank", "--code", "A"), "bank-b": ("bank", "--code", "B"), "pboc": ("pboc",)}
+SIMULATORS = {
+    "bank-a": ("bank", "--code", "A"),
+    "bank-b": ("bank", "--code", "B"),
+    "pboc": ("pboc",),
+    "tsa": ("tsa",),
+}
+UKEY_AGENT = "ukey-agent"
 
 
 class LaunchError(Exception):
@@ -41,6 +48,20 @@ class Run:
     def keys(self) -> Path:
         """The finance side's private keys (demo PKI)."""
         return private(self.state / "keys")
+
+    @property
+    def tokens(self) -> Path:
+        """The officers' UKeys of the demonstration: one file each, opened by its PIN."""
+        return private(self.state / "ukey")
+
+    @property
+    def signer_socket(self) -> Path:
+        """Where the signer listens; outside the checkout if its path is too long for a socket."""
+        inside = self.state / "signer.sock"
+        if fits_a_socket(inside):
+            return inside
+        checkout = hashlib.sha256(str(self.state).encode()).hexdigest()[:8]
+        return private(Path(tempfile.gettempdir()) / f"guoku-signer-{os.getuid()}-{checkout}") / "signer.sock"
 
     def simulator(self, name: str) -> Path:
         """A simulator's own storage, with its keys and its ledger; `name` is a key of SIMULATORS."""

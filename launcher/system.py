@@ -7,6 +7,8 @@ import fcntl
 import json
 import os
 import shutil
+import socket
+import struct
 import sys
 import time
 import urllib.error
@@ -15,18 +17,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from psycopg2.extensions import parse_dsn
 
 from launcher import postgres, valkey
-from launcher.environment import LOOPBACK, ROOT, SIMULATORS, LaunchError, Run, free_port, is_listening, private
+from launcher.environment import (
+    LOOPBACK,
+    ROOT,
+    SIMULATORS,
+    UKEY_AGENT,
+    LaunchError,
+    Run,
+    free_port,
+    is_listening,
+    private,
+)
 from launcher.supervisor import Program, Supervisor
 
 # What our processes may keep of the caller's environment; everything else they are told by us.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TERM", "GUOKU_DEBUG", "GUOKU_LOG_LEVEL", "GUOKU_DEMO_MODE")
-OWNER_COMMANDS = {"migrate", "makemigrations", "grant_app_role", "flush", "sqlmigrate", "showmigrations", "dbshell"}
-STATE_OF_THE_DAY = ("keys", "valkey", "static", *(f"sim-{name}" for name in SIMULATORS))
+OWNER_COMMANDS = {"migrate", "makemigrations", "grant_app_role", "flush", "sqlmigrate", "showmigrations", "dbshell", "note_existing_facts"}
+STATE_OF_THE_DAY = ("keys", "ukey", "demo-ca", "signer", "valkey", "static", *(f"sim-{name}" for name in SIMULATORS))
 
 
 @dataclass
@@ -86,8 +99,9 @@ class System:
                 raise LaunchError(f"manage.py {command[0]} failed ({code}).\n{self.supervisor.log_end(command[0])}")
 
     def start_processes(self) -> None:
-        """Simulators, web, worker and beat, each awaited until it answers."""
-        for program in (*self._simulators(), self._web(), self._worker(), self._beat()):
+        """Signer, simulators, the officers' agent, web, worker and beat, each awaited until it answers."""
+        ours = (self._web(), self._worker(), self._beat())
+        for program in (self._signer(), *self._simulators(), self._ukey_agent(), *ours):
             with timed(program.name):
                 self.supervisor.start(program)
 
@@ -99,12 +113,16 @@ class System:
             "DJANGO_SETTINGS_MODULE": self.settings,
             "GUOKU_ENVIRONMENT": self.kind,
             "GUOKU_STATE_DIR": str(self.run.state),
-            "GUOKU_KEY_DIR": str(self.run.keys),
+            "GUOKU_SIGNER_SOCKET": str(self.run.signer_socket),
+            "GUOKU_UKEY_URL": self.ukey_url,
+            "GUOKU_TSA_URL": f"http://{LOOPBACK}:{self.ports['tsa']}",
+            "GUOKU_ANCHOR_FILE": str(self.run.state / "anchors.jsonl"),
             "GUOKU_SECRET_KEY": self.run.secret("secret_key"),
             "PYTHONUNBUFFERED": "1",
         }
-        if command:  # commands are the administrator's: they also lay out the partners' keys
+        if command:  # commands are the administrator's: they also lay out everybody's keys
             told |= {f"GUOKU_SIM_{spelled(name)}_PKI": str(self._pki(name)) for name in SIMULATORS}
+            told |= self._keys() | {"GUOKU_UKEY_TOKENS": str(self.run.tokens)}
         if command in OWNER_COMMANDS:
             told["DATABASE_URL"] = told["DATABASE_OWNER_URL"]
         return told
@@ -123,6 +141,31 @@ class System:
     def web_url(self) -> str:
         """Where officers and banks find us."""
         return f"http://{LOOPBACK}:{self.ports['web']}"
+
+    @property
+    def ukey_url(self) -> str:
+        """Where officers' browsers find the agent of their UKeys."""
+        return f"http://{LOOPBACK}:{self.ports[UKEY_AGENT]}"
+
+    def _keys(self) -> dict[str, str]:
+        """Where our private keys lie and what opens them: told to the signer, and to who lays them out."""
+        return {"GUOKU_KEY_DIR": str(self.run.keys), "GUOKU_KEY_PASSWORD": self.run.secret("key_password")}
+
+    def _signer(self) -> Program:
+        told = self.environment() | self._keys()
+        told |= {
+            "DJANGO_SETTINGS_MODULE": "treasury.settings.signer",
+            "GUOKU_SIGNER_STATE": str(private(self.run.state / "signer")),
+        }
+        return Program("signer", [sys.executable, "-m", "signer"], told, lambda: signer_answers(self.run.signer_socket))
+
+    def _ukey_agent(self) -> Program:
+        told = {variable: os.environ[variable] for variable in ("PATH", "HOME", "LANG") if variable in os.environ}
+        told["PYTHONUNBUFFERED"] = "1"
+        origins = [self.web_url, self.web_url.replace(LOOPBACK, "localhost")]
+        argv = [sys.executable, "-m", "ukey_agent", "--tokens", str(self.run.tokens)]
+        argv += ["--port", str(self.ports[UKEY_AGENT]), *(part for origin in origins for part in ("--origin", origin))]
+        return Program(UKEY_AGENT, argv, told, lambda: accepts(self.ports[UKEY_AGENT]))
 
     def _simulators(self) -> Iterator[Program]:
         for name, arguments in SIMULATORS.items():
@@ -167,7 +210,8 @@ class System:
     def _choose_ports(self) -> dict[str, int]:
         """The ports of the last time where they are free, so that what was noted down then still holds."""
         remembered = read_state(self.run).get("ports", {})
-        ports = {name: remembered.get(name, 0) for name in SIMULATORS} | {"web": self.web_port}
+        names = (*SIMULATORS, UKEY_AGENT)
+        ports = {name: remembered.get(name, 0) for name in names} | {"web": self.web_port}
         for name, port in ports.items():
             if not port or is_listening(port):
                 ports[name] = free_port()
@@ -203,6 +247,24 @@ def answers(url: str) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens on this loopback port."""
+    return is_listening(port)
+
+
+def signer_answers(path: Path) -> bool:
+    """Whether the signer answers a ping on its socket."""
+    question = b'{"verb": "ping"}'
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(2)
+        try:
+            connection.connect(str(path))
+            connection.sendall(struct.pack(">I", len(question)) + question)
+            return len(connection.recv(4)) == 4
+        except OSError:
+            return False
 
 
 def worker_answers(redis_url: str, node: str) -> bool:

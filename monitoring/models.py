@@ -11,13 +11,14 @@ from django.db.models import F, Q
 from core.ids import new_id
 from core.models import RegionYearModel, append_only
 from core.money import MoneyField
+from evidence.history import recorded
 from monitoring.levels import Action, Severity
 from monitoring.registry import RULES
 from monitoring.states import ALERT_FLOW, AlertState
 from parties.models import Person
 
 
-@pghistory.track()
+@pghistory.track(meta=recorded("monitoring_monitoringrule"))
 class MonitoringRule(models.Model):
     """监控规则: how one region applies one rule of the catalogue.
 

@@ -98,4 +98,21 @@ class BankAccountAdmin(admin.ModelAdmin):
     search_fields = ["account_no", "name"]
 
 
-admin.site.register([Region, AgentBank, Person])
+@admin.register(Region)
+class RegionAdmin(admin.ModelAdmin):
+    """Whether officers must sign with a UKey is decided here; who changed it, and when, stays in the history."""
+
+    list_display = ["adm_div_code", "name", "mode", "ukey_required"]
+
+    def get_readonly_fields(self, request: Any, obj: Any = None) -> Any:
+        return ["adm_div_code"] if obj else []
+
+    def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        kwargs["help_texts"] = {
+            "ukey_required": "勾选后，没有证书的人员只能打开「我的 UKey」。请先在「人员证书」页确认人人都已领到证书；"
+            "至少两名印章管理员或安全保密员，才能互相核准。"
+        }
+        return super().get_form(request, obj, change, **kwargs)
+
+
+admin.site.register([AgentBank, Person])

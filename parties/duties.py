@@ -15,6 +15,7 @@ class Post(TextChoices):
     UNIT_REVIEWER = "unit_reviewer", "单位复核"
     UNIT_LEADER = "unit_leader", "单位负责人"
     UNIT_SEALER = "unit_sealer", "单位印鉴管理"
+    UNIT_NAME_SEAL = "unit_name_seal", "单位名章管理"
     BUDGET_CLERK = "budget_clerk", "预算科经办"
     BUDGET_APPROVER = "budget_approver", "预算科负责人"
     SECTION_REVIEWER = "section_reviewer", "业务科审核"
@@ -23,6 +24,7 @@ class Post(TextChoices):
     TREASURY_CHIEF = "treasury_chief", "国库科长"
     VOUCHER_MAKER = "voucher_maker", "国库制单"
     SEAL_KEEPER = "seal_keeper", "业务专用章管理"
+    NAME_SEAL = "name_seal", "国库名章管理"
     RECONCILER = "reconciler", "国库对账"
     MONITOR_OFFICER = "monitor_officer", "动态监控"
     SYSTEM_ADMIN = "system_admin", "系统管理员"
@@ -30,7 +32,7 @@ class Post(TextChoices):
     SECURITY_AUDITOR = "security_auditor", "安全审计员"
 
 
-UNIT_POSTS = frozenset({Post.UNIT_CLERK, Post.UNIT_REVIEWER, Post.UNIT_LEADER, Post.UNIT_SEALER})
+UNIT_POSTS = frozenset({Post.UNIT_CLERK, Post.UNIT_REVIEWER, Post.UNIT_LEADER, Post.UNIT_SEALER, Post.UNIT_NAME_SEAL})
 ADMIN_POSTS = frozenset({Post.SYSTEM_ADMIN, Post.SECURITY_ADMIN, Post.SECURITY_AUDITOR})
 
 MAKE, REVIEW, APPROVE, SEAL, RECONCILE = "make", "review", "approve", "seal", "reconcile"
@@ -49,7 +51,9 @@ DUTY_OF = {
     Post.PAYMENT_REVIEWER: APPROVE,
     Post.TREASURY_CHIEF: APPROVE,
     Post.UNIT_SEALER: SEAL,
+    Post.UNIT_NAME_SEAL: SEAL,
     Post.SEAL_KEEPER: SEAL,
+    Post.NAME_SEAL: SEAL,
     Post.RECONCILER: RECONCILE,
     Post.SYSTEM_ADMIN: SYSTEM,
     Post.SECURITY_ADMIN: SECURITY,
@@ -63,14 +67,19 @@ _FORBIDDEN = {
     + [(admin, duty) for admin in (SYSTEM, SECURITY, AUDIT) for duty in _BUSINESS]
     + [(SYSTEM, SECURITY), (SYSTEM, AUDIT), (SECURITY, AUDIT)]
 }
+# One voucher bears the organisation's seal and a personal one: no person may keep both. Source: docs/duties.md.
+_APART = {frozenset({Post.SEAL_KEEPER, Post.NAME_SEAL}), frozenset({Post.UNIT_SEALER, Post.UNIT_NAME_SEAL})}
+
+
+def _barred(one: Post, other: Post) -> bool:
+    return frozenset({DUTY_OF[one], DUTY_OF[other]}) in _FORBIDDEN or frozenset({one, other}) in _APART
 
 
 def conflicting_posts(held: Iterable[str], wanted: str) -> list[str]:
     """Return the posts among `held` that one natural person may not combine with `wanted`."""
-    duty = DUTY_OF[Post(wanted)]
-    return [post for post in held if frozenset({DUTY_OF[Post(post)], duty}) in _FORBIDDEN]
+    return [post for post in held if _barred(Post(post), Post(wanted))]
 
 
 def forbidden_pairs() -> list[tuple[str, str]]:
     """Return every ordered pair of posts one person may not hold, for the trigger beneath."""
-    return [(a.value, b.value) for a in Post for b in Post if frozenset({DUTY_OF[a], DUTY_OF[b]}) in _FORBIDDEN]
+    return [(a.value, b.value) for a in Post for b in Post if _barred(a, b)]

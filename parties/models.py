@@ -9,10 +9,12 @@ from django.db.models import Q
 from core.ids import new_id
 from core.models import RegionYearModel, append_only
 from core.money import MoneyField
+from evidence.history import recorded
+from evidence.triggers import witnessed
 from parties.duties import UNIT_POSTS, Post, forbidden_pairs
 
 
-@pghistory.track()
+@pghistory.track(meta=recorded("parties_region"))
 class Region(models.Model):
     """财政区划, with the codes it carries on the wire."""
 
@@ -28,6 +30,7 @@ class Region(models.Model):
     treasury_name = models.CharField("国库名称", max_length=60)
     finance_organisation = models.CharField("财政签名机构", max_length=30, unique=True)
     pboc_organisation = models.CharField("人民银行签名机构", max_length=30)
+    ukey_required = models.BooleanField("办理须 UKey 签名", default=False)
 
     class Meta:
         verbose_name = verbose_name_plural = "区划与国库"
@@ -36,7 +39,7 @@ class Region(models.Model):
         return self.name
 
 
-@pghistory.track()
+@pghistory.track(meta=recorded("parties_agentbank"))
 class AgentBank(models.Model):
     """代理银行 of a region."""
 
@@ -59,7 +62,7 @@ class AgentBank(models.Model):
         return self.name
 
 
-@pghistory.track()
+@pghistory.track(meta=recorded("parties_budgetunit"))
 class BudgetUnit(models.Model):
     """预算单位. `section` is the finance section (业务科) that looks after it."""
 
@@ -88,7 +91,7 @@ class BudgetUnit(models.Model):
         return f"{self.code} {self.name}"
 
 
-@pghistory.track()
+@pghistory.track(meta=recorded("parties_bankaccount"))
 class BankAccount(models.Model):
     """A filed account (已备案账户): only these may pay. A unit's own cash accounts are filed too, for M07."""
 
@@ -139,7 +142,7 @@ class User(AbstractUser):
     adm_div_code = models.CharField(max_length=9, blank=True)
 
 
-@pghistory.track()
+@pghistory.track(meta=recorded("parties_postassignment"))
 class PostAssignment(models.Model):
     """A post held by a log-in from one date to another, for one unit, one section or the whole bureau."""
 
@@ -268,6 +271,7 @@ class ReviewDecision(RegionYearModel):
     content_digest = models.CharField(max_length=64)
     person = models.ForeignKey(Person, models.PROTECT)
     actor_name = models.CharField(max_length=60)
+    signature_id = models.UUIDField("单据签名", null=True)  # seals.StepSignature; the register stands above us
     at = models.DateTimeField()
 
     class Meta:
@@ -278,4 +282,23 @@ class ReviewDecision(RegionYearModel):
                 fields=["document_id", "revision", "person"], name="one_person_decides_once_per_revision"
             ),
         ]
-        triggers = [append_only()]
+        triggers = [
+            append_only(),
+            witnessed("review.decided", region="adm_div_code", year="fiscal_year"),
+            pgtrigger.Trigger(
+                name="signed_where_required",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                condition=pgtrigger.Q(new__signature_id__isnull=True),
+                func=pgtrigger.Func(
+                    """
+                    IF EXISTS (SELECT 1 FROM parties_region r
+                                WHERE r.adm_div_code = NEW.adm_div_code AND r.ukey_required) THEN
+                        RAISE EXCEPTION 'a decision in region % needs a signature', NEW.adm_div_code
+                              USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NEW;
+                    """
+                ),
+            ),
+        ]

@@ -1,6 +1,6 @@
 """The review chain at work: which node is next, who may decide there, and one row for each decision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -108,8 +108,9 @@ def record_decisions(
     at: datetime,
     reason_code: str = "",
     reason: str = "",
+    signatures: Mapping[UUID, UUID] | None = None,
 ) -> None:
-    """Write one decision row for each document, by COPY."""
+    """Write one decision row for each document, by COPY; `signatures` names the signed step of those that have one."""
     assert by.person_id is not None
     copy_rows(
         [
@@ -127,6 +128,7 @@ def record_decisions(
                 content_digest=document.content_digest,
                 person_id=by.person_id,
                 actor_name=by.name,
+                signature_id=(signatures or {}).get(document.id),
                 at=at,
             )
             for document in documents

@@ -1,13 +1,14 @@
-"""The content of a request that reviewers see and approve, as one digest."""
+"""The content of a request as reviewers see and approve it: one digest, and one line of an officer's statement."""
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from core.digests import sm3_hex
 from core.money import wire_yuan
 from payments.models import PaymentDetail, PaymentRequest
-from core.digests import sm3_hex
+from seals.approvals import Shown, summary_of_payees
 
 
 def details_of(requests: Iterable[PaymentRequest]) -> dict[UUID, list[PaymentDetail]]:
@@ -40,3 +41,15 @@ def content_digest(request: PaymentRequest, details: Sequence[PaymentDetail]) ->
         ],
     }
     return sm3_hex(json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode())
+
+
+def shown_request(request: PaymentRequest, details: Sequence[PaymentDetail]) -> Shown:
+    """The request as its officers are shown it when they sign."""
+    return Shown(
+        document_id=request.id,
+        document_no=request.request_no,
+        revision=request.revision,
+        digest=content_digest(request, details),
+        amount=wire_yuan(request.amount),
+        payee=summary_of_payees(details),
+    )

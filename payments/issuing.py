@@ -1,6 +1,6 @@
 """From approval to the bank: generate vouchers, seal them, hear whether the bank signed for them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -11,6 +11,7 @@ from budget.entries import Context, LimitPosting, lock_balances, post, post_limi
 from budget.limits import LimitKey, lock_limits
 from core.actors import Actor, system_actor
 from core.batch import copy_rows, update_from_values
+from core.money import wire_yuan
 from core.outcomes import Outcome, judge
 from core.transitions import check_move, move
 from parties.errors import ActedBefore
@@ -25,14 +26,18 @@ from payments.locking import (
     lock_requests,
     lock_requests_and_vouchers,
     lock_requests_of_vouchers,
+    read_requests,
     require_role,
 )
 from payments.messages import Names, limit_notice_draft, load_names, payment_voucher_draft
 from payments.models import LimitNotice, PaymentRequest
 from payments.states import REQUEST_FLOW
 from payments.submitting import reservation
+from seals.approvals import Prepared, Proof, Shown, prepare_for, summary_of_payees, take
+from seals.signing import Warrant
 from vouchers.models import Voucher
-from vouchers.services import generate_vouchers, seal_vouchers, void_vouchers
+from vouchers.sealing import Steps, affix, seal_at_once
+from vouchers.services import generate_vouchers, void_vouchers
 
 MAKER_OF = {"11": "voucher_maker", "12": "unit_clerk"}
 SEALER_OF = {"11": "seal_keeper", "12": "unit_sealer"}
@@ -95,41 +100,108 @@ def cancel_payment_vouchers(
     return outcome
 
 
+class _ToSeal:
+    """Requests with vouchers that wait for a seal, with all that is needed to judge and to show them."""
+
+    def __init__(self, requests: Sequence[PaymentRequest], vouchers: Mapping[UUID, Voucher]) -> None:
+        self.requests = requests
+        self.vouchers = vouchers
+        self.approvals = _Approvals(requests)
+        self.details = details_of(requests)
+        self.steps = Steps(list(vouchers.values()))
+
+    def voucher(self, request: PaymentRequest) -> Voucher:
+        assert request.voucher_id is not None
+        return self.vouchers[request.voucher_id]
+
+    def post(self, request: PaymentRequest) -> str:
+        step = self.steps.next(self.voucher(request))
+        return (step.post if step is not None else "") or SEALER_OF[request.payment_mode]
+
+    def shown(self, request: PaymentRequest) -> Shown:
+        """The voucher as its sealer is shown it; what is signed is the digest of the text that will be sealed."""
+        voucher = self.voucher(request)
+        return Shown(
+            document_id=request.id,
+            document_no=f"{voucher.voucher_type}/{voucher.voucher_no}",
+            revision=request.revision,
+            digest=voucher.digest,
+            amount=wire_yuan(voucher.amount),
+            payee=summary_of_payees(self.details[request.id]),
+        )
+
+    def check(self, request: PaymentRequest, sealer: Actor) -> None:
+        """Whether this person may take the next step of sealing: neither clerk, reviewer, maker nor earlier sealer."""
+        REQUEST_FLOW.find(request.state, "seal")
+        self.steps.check(self.voucher(request), sealer, SEALER_OF[request.payment_mode])
+        involved = {*self.approvals.persons(request), request.created_by_id, self.voucher(request).made_by_id}
+        if sealer.person_id in involved:
+            raise ActedBefore("您经办、审核或制作过本单，不能签章（岗位分离）。", field="sealer")
+        self.approvals.check(request, content_digest(request, self.details[request.id]))
+
+
 @transaction.atomic(durable=True)
-def seal_payment_vouchers(*, request_ids: Sequence[UUID], sealer: Actor, now: datetime) -> Outcome[PaymentRequest]:
-    """Seal vouchers and put them into the outbox; for direct payments also the 5108 that lets PBoC clear them.
+def prepare_sealing(*, request_ids: Sequence[UUID], sealer: Actor, origin: str, now: datetime) -> Prepared:
+    """Issue the statement by which this officer seals those of the vouchers that may be sealed now.
 
-    The approvals are read again from the database: every needed node, distinct persons, over the content as it is
-    now. The sealer is neither clerk, reviewer nor maker. At most CHUNK ids.
+    :raises NoOfficerCertificate: if the officer has no key to sign with.
+    """
+    requests = read_requests(request_ids, sealer)
+    ids = [request.voucher_id for request in requests if request.voucher_id]
+    to_seal = _ToSeal(requests, {voucher.id: voucher for voucher in Voucher.objects.filter(pk__in=ids)})
+    outcome = judge(requests, request_ids, lambda r: to_seal.check(r, sealer))
+    return prepare_for(
+        outcome.accepted,
+        shown=to_seal.shown,
+        post=to_seal.post,
+        refused=outcome.refused,
+        action="seal",
+        by=sealer,
+        origin=origin,
+        now=now,
+    )
 
-    Refused per item: as for issuing. :raises DayClosed: if no business day is open.
-    :raises NoSigningKey, CertificateNotRegistered: if the organisation's key cannot sign; nothing is sealed then.
+
+@transaction.atomic(durable=True)
+def seal_payment_vouchers(
+    *, request_ids: Sequence[UUID], sealer: Actor, now: datetime, proof: Proof | None = None
+) -> Outcome[PaymentRequest]:
+    """Take the next step of sealing; the last one puts vouchers into the outbox, for direct payments with the 5108
+    that lets PBoC clear them.
+
+    The approvals are read again from the database, here and by the signer: every needed node, distinct persons, over
+    the content as it is now. The sealer is neither clerk, reviewer, maker nor earlier sealer. At most CHUNK ids.
+
+    Refused per item: as for issuing, and statement_outdated. :raises DayClosed: if no business day is open.
+    :raises SignatureRequired, StatementRefused: for a proof that is missing or does not count.
+    :raises SealMissing, SealingRefused, SignerUnavailable: if a mark cannot be made; nothing is sealed then.
     """
     context = context_for(sealer, now)
-    requests, vouchers = lock_requests_and_vouchers(request_ids, sealer)
-    approvals = _Approvals(requests)
-    details = details_of(requests)
+    to_seal = _ToSeal(*lock_requests_and_vouchers(request_ids, sealer))
+    taken = take(proof, action="seal", by=sealer, now=now)
+    taken.prepare_check([(r.id, r.revision) for r in to_seal.requests])
 
     def check(request: PaymentRequest) -> None:
-        check_move(REQUEST_FLOW, request, "seal", sealer)
-        require_role(sealer, SEALER_OF[request.payment_mode])
-        assert request.voucher_id is not None
-        made_by = vouchers[request.voucher_id].made_by_id
-        if sealer.person_id in {*approvals.persons(request), request.created_by_id, made_by}:
-            raise ActedBefore("您经办、审核或制作过本单，不能签章（岗位分离）。", field="sealer")
-        approvals.check(request, content_digest(request, details[request.id]))
+        to_seal.check(request, sealer)
+        taken.check(to_seal.shown(request))
 
-    outcome = judge(requests, request_ids, check)
+    outcome = judge(to_seal.requests, request_ids, check)
     if not outcome.accepted:
         return outcome
-    seal_vouchers(_of(outcome.accepted, vouchers), by=sealer, now=now)
-    direct = [r for r in outcome.accepted if r.payment_mode == "11"]
-    issue_limit_notices([(r, r.amount) for r in direct], by=sealer, context=context)
-    move(REQUEST_FLOW, outcome.accepted, "seal", by=sealer, at=now)
+    taken.record(outcome.accepted, revision=lambda r: r.revision, post=to_seal.post, now=now)
+    vouchers = _of(outcome.accepted, to_seal.vouchers)
+    sealed = {v.id for v in affix(vouchers, to_seal.steps, by=sealer, warrant=taken.warrant, now=now)}
+    finished = [r for r in outcome.accepted if r.voucher_id in sealed]
+    direct = [r for r in finished if r.payment_mode == "11"]
+    issue_limit_notices([(r, r.amount) for r in direct], by=sealer, context=context, warrant=taken.warrant)
+    move(REQUEST_FLOW, [r for r in outcome.accepted if r.voucher_id not in sealed], "stamp", by=sealer, at=now)
+    move(REQUEST_FLOW, finished, "seal", by=sealer, at=now)
     return outcome
 
 
-def issue_limit_notices(changes: Sequence[tuple[PaymentRequest, Decimal]], *, by: Actor, context: Context) -> None:
+def issue_limit_notices(
+    changes: Sequence[tuple[PaymentRequest, Decimal]], *, by: Actor, context: Context, warrant: Warrant | None = None
+) -> None:
     """Generate and seal a 5108 for each (request, change of what PBoC may clear); a step.
 
     A negative one after a failed payment is sealed by the system: it only takes permission away.
@@ -139,7 +211,7 @@ def issue_limit_notices(changes: Sequence[tuple[PaymentRequest, Decimal]], *, by
     names: Names = load_names([request for request, _ in changes])
     drafts = [limit_notice_draft(r, amount, names, context.business_date) for r, amount in changes]
     vouchers = generate_vouchers(drafts, by=system_actor("清算额度"), now=context.at)
-    seal_vouchers(vouchers, by=by, now=context.at)
+    seal_at_once(vouchers, by=by, warrant=warrant or Warrant(None), now=context.at)
     copy_rows(
         [
             LimitNotice(
@@ -169,7 +241,7 @@ def issue_limit_notices(changes: Sequence[tuple[PaymentRequest, Decimal]], *, by
     )
 
 
-def _of(requests: Sequence[PaymentRequest], vouchers: dict[UUID, Voucher]) -> list[Voucher]:
+def _of(requests: Sequence[PaymentRequest], vouchers: Mapping[UUID, Voucher]) -> list[Voucher]:
     return [vouchers[request.voucher_id] for request in requests if request.voucher_id]
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from budget.locking import action_keys, context_for, made_before
 from core.actors import Actor
 from core.errors import RoleRequired
@@ -19,18 +21,27 @@ def lock_requests(request_ids: Sequence[UUID], actor: Actor) -> list[PaymentRequ
 
     :raises FieldInvalid: for more than CHUNK ids.
     """
+    return list(_visible(request_ids, actor).select_for_update(of=("self",), no_key=True))
+
+
+def _visible(request_ids: Sequence[UUID], actor: Actor) -> QuerySet[PaymentRequest]:
     if len(set(request_ids)) > CHUNK:  # one transaction carries at most a chunk
         raise FieldInvalid(f"一次最多办理 {CHUNK} 张单据。", field="ids", given=len(set(request_ids)))
     rows = (
-        PaymentRequest.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("unit", "indicator", "payer_account__agent_bank")
+        PaymentRequest.objects.select_related("unit", "indicator", "payer_account__agent_bank")
         .filter(pk__in=set(request_ids), adm_div_code=actor.adm_div_code)
         .order_by("pk")
     )
     codes = visible_unit_codes(actor)
-    if codes is not None:
-        rows = rows.filter(unit__code__in=codes)
-    return list(rows)
+    return rows if codes is None else rows.filter(unit__code__in=codes)
+
+
+def read_requests(request_ids: Sequence[UUID], actor: Actor) -> list[PaymentRequest]:
+    """Read the same without locking, for what only shows.
+
+    :raises FieldInvalid: for more than CHUNK ids.
+    """
+    return list(_visible(request_ids, actor))
 
 
 def lock_requests_and_vouchers(
@@ -85,5 +96,6 @@ __all__ = [
     "lock_requests_and_vouchers",
     "lock_requests_of_vouchers",
     "made_before",
+    "read_requests",
     "require_role",
 ]

@@ -18,13 +18,14 @@ from monitoring.models import Alert
 from monitoring.services import dispose, passed_rules, record_hits, screen
 from parties.errors import ActedBefore
 from parties.review import Chains, check_reviewer, earlier_deciders, load_chains, record_decisions
-from payments.content import content_digest, details_of
+from payments.content import details_of, shown_request
 from payments.drafting import unlink_reissues
 from payments.errors import ContentChanged, MonitoringBlocks, ReasonRequired
-from payments.locking import check_reason, context_for, lock_requests
+from payments.locking import check_reason, context_for, lock_requests, read_requests
 from payments.models import PaymentDetail, PaymentRequest
 from payments.states import REQUEST_FLOW
 from payments.submitting import facts_of, reservation, with_own_accounts
+from seals.approvals import Prepared, Proof, Shown, prepare_for, take
 
 RETURN_REASONS = {
     "payee": "收款人信息有误",
@@ -38,38 +39,100 @@ RETURN_REASONS = {
 }
 
 
+class _Waiting:
+    """Requests that wait for a decision, with all that is needed to judge and to show them."""
+
+    def __init__(self, requests: Sequence[PaymentRequest]) -> None:
+        self.requests = requests
+        self.chains = load_chains({r.chain_id for r in requests if r.chain_id is not None})
+        self._deciders = earlier_deciders(requests)
+        self.details = details_of(requests)
+
+    def shown(self, request: PaymentRequest) -> Shown:
+        """The request as the officer sees it, digested from what the database says now."""
+        return shown_request(request, self.details[request.id])
+
+    def post(self, request: PaymentRequest) -> str:
+        return str(self.chains.node(request).post)
+
+    def check(self, request: PaymentRequest, action: str, reviewer: Actor) -> None:
+        """:raises TransitionNotAllowed, RoleRequired, ActedBefore, ContentChanged: unless this officer may now."""
+        check_move(REQUEST_FLOW, request, action, reviewer)
+        check_reviewer(request, self.chains.node(request), reviewer, self._deciders[request.id])
+        if action == "approve" and self.shown(request).digest != request.content_digest:
+            raise ContentChanged("单据内容与提交时不一致，请联系管理员。", field="content_digest")
+
+
 @transaction.atomic(durable=True)
-def approve_payment_requests(*, request_ids: Sequence[UUID], reviewer: Actor, now: datetime) -> Outcome[PaymentRequest]:
+def prepare_decision(
+    *,
+    request_ids: Sequence[UUID],
+    reviewer: Actor,
+    action: str,
+    origin: str,
+    now: datetime,
+    reason_code: str = "",
+    reason: str = "",
+) -> Prepared:
+    """Issue the statement by which this officer approves, returns or rejects those of the requests that may be.
+
+    :param action: approve, return or reject; `origin` is the page's own, as the officer's agent will compare it.
+    :raises NoOfficerCertificate: if the officer has no key to sign with.
+    """
+    if action != "approve":
+        _require_reason(reason_code, reason)
+    waiting = _Waiting(read_requests(request_ids, reviewer))
+    outcome = judge(waiting.requests, request_ids, lambda r: waiting.check(r, action, reviewer))
+    return prepare_for(
+        outcome.accepted,
+        shown=waiting.shown,
+        post=waiting.post,
+        refused=outcome.refused,
+        action=action,
+        by=reviewer,
+        origin=origin,
+        now=now,
+        note=_note(reason_code, reason) if action != "approve" else "",
+    )
+
+
+@transaction.atomic(durable=True)
+def approve_payment_requests(
+    *, request_ids: Sequence[UUID], reviewer: Actor, now: datetime, proof: Proof | None = None
+) -> Outcome[PaymentRequest]:
     """Approve requests at the node each waits at; after the last needed node a request is 已终审.
 
     At the last node the monitoring rules are asked again: a new 挂起 holds the request, a 拦截 refuses the approval.
     At most CHUNK ids; the number of SQL statements does not depend on how many.
 
+    :param proof: the officer's signature over the statement of `prepare_decision`, where the region asks for one.
+
     Refused per item: not_found, transition_not_allowed, role_required, acted_before, content_changed,
-    monitoring_blocks. :raises DayClosed: if no business day is open.
+    statement_outdated, monitoring_blocks. :raises DayClosed: if no business day is open.
+    :raises SignatureRequired, StatementRefused: for a proof that is missing or does not count; nothing moves then.
     """
     context = context_for(reviewer, now)
-    requests = lock_requests(request_ids, reviewer)
-    chains = load_chains({r.chain_id for r in requests if r.chain_id is not None})
-    deciders = earlier_deciders(requests)
-    details = details_of(requests)
+    waiting = _Waiting(lock_requests(request_ids, reviewer))
+    requests, chains, details = waiting.requests, waiting.chains, waiting.details
+    taken = take(proof, action="approve", by=reviewer, now=now)
+    taken.prepare_check([(r.id, r.revision) for r in requests])
 
     def check(request: PaymentRequest) -> None:
-        check_move(REQUEST_FLOW, request, "approve", reviewer)
-        check_reviewer(request, chains.node(request), reviewer, deciders[request.id])
-        if content_digest(request, details[request.id]) != request.content_digest:
-            raise ContentChanged("单据内容与提交时不一致，请联系管理员。", field="content_digest")
+        waiting.check(request, "approve", reviewer)
+        taken.check(waiting.shown(request))
 
     outcome = judge(requests, request_ids, check)
     last = [r for r in outcome.accepted if _next(chains, r) is None]
     held, new_hits = _screen_again(outcome, last, details, context)
     held_ids, last_ids = {r.id for r in held}, {r.id for r in last}
+    decided = [r for r in outcome.accepted if r.id not in held_ids]
     record_decisions(
-        [r for r in outcome.accepted if r.id not in held_ids],
+        decided,
         "approve",
-        posts={r.id: chains.node(r).post for r in outcome.accepted},
+        posts={r.id: chains.node(r).post for r in decided},
         by=reviewer,
         at=now,
+        signatures=taken.record(decided, revision=_revision, post=waiting.post, now=now),
     )
     move(REQUEST_FLOW, held, "hold", by=reviewer, at=now)
     record_hits(
@@ -88,6 +151,10 @@ def approve_payment_requests(*, request_ids: Sequence[UUID], reviewer: Actor, no
     move(REQUEST_FLOW, onward, "advance", by=reviewer, at=now)
     move(REQUEST_FLOW, final, "approve", by=reviewer, at=now)
     return outcome
+
+
+def _revision(request: PaymentRequest) -> int:
+    return request.revision
 
 
 def _next(chains: Chains, request: PaymentRequest) -> int | None:
@@ -131,28 +198,40 @@ def _alerted_rules(requests: Sequence[PaymentRequest]) -> set[tuple[UUID, int, s
 
 @transaction.atomic(durable=True)
 def return_payment_requests(
-    *, request_ids: Sequence[UUID], reviewer: Actor, reason_code: str, reason: str, now: datetime
+    *,
+    request_ids: Sequence[UUID],
+    reviewer: Actor,
+    reason_code: str,
+    reason: str,
+    now: datetime,
+    proof: Proof | None = None,
 ) -> Outcome[PaymentRequest]:
     """Return requests to their clerks with a coded reason; what they held goes back to exactly the same rows.
 
     :raises ReasonRequired: without a known reason code, or with `other` and no words.
     """
     _require_reason(reason_code, reason)
-    outcome = _decide(request_ids, reviewer, "return", "return", reason_code, reason, now)
+    outcome = _decide(request_ids, reviewer, "return", reason_code, reason, now, proof)
     _raise_revision(outcome.accepted)
     return outcome
 
 
 @transaction.atomic(durable=True)
 def reject_payment_requests(
-    *, request_ids: Sequence[UUID], reviewer: Actor, reason_code: str, reason: str, now: datetime
+    *,
+    request_ids: Sequence[UUID],
+    reviewer: Actor,
+    reason_code: str,
+    reason: str,
+    now: datetime,
+    proof: Proof | None = None,
 ) -> Outcome[PaymentRequest]:
     """Reject requests for good (否决); what they held is released.
 
     :raises ReasonRequired: as for a return.
     """
     _require_reason(reason_code, reason)
-    outcome = _decide(request_ids, reviewer, "reject", "reject", reason_code, reason, now)
+    outcome = _decide(request_ids, reviewer, "reject", reason_code, reason, now, proof)
     unlink_reissues(outcome.accepted)
     return outcome
 
@@ -161,24 +240,33 @@ def _decide(
     request_ids: Sequence[UUID],
     reviewer: Actor,
     action: str,
-    decision: str,
     reason_code: str,
     reason: str,
     now: datetime,
+    proof: Proof | None,
 ) -> Outcome[PaymentRequest]:
+    """Return or reject: the decision and the move bear the same name."""
     context = context_for(reviewer, now)
-    requests = lock_requests(request_ids, reviewer)
-    chains = load_chains({r.chain_id for r in requests if r.chain_id is not None})
-    deciders = earlier_deciders(requests)
+    waiting = _Waiting(lock_requests(request_ids, reviewer))
+    taken = take(proof, action=action, by=reviewer, now=now, note=_note(reason_code, reason))
+    taken.prepare_check([(r.id, r.revision) for r in waiting.requests])
 
     def check(request: PaymentRequest) -> None:
-        check_move(REQUEST_FLOW, request, action, reviewer)
-        check_reviewer(request, chains.node(request), reviewer, deciders[request.id])
+        waiting.check(request, action, reviewer)
+        taken.check(waiting.shown(request))
 
-    outcome = judge(requests, request_ids, check)
-    posts = {r.id: chains.node(r).post for r in outcome.accepted}
+    outcome = judge(waiting.requests, request_ids, check)
+    posts = {r.id: waiting.post(r) for r in outcome.accepted}
+    signatures = taken.record(outcome.accepted, revision=_revision, post=waiting.post, now=now)
     record_decisions(
-        outcome.accepted, decision, posts=posts, by=reviewer, at=now, reason_code=reason_code, reason=reason
+        outcome.accepted,
+        action,
+        posts=posts,
+        by=reviewer,
+        at=now,
+        reason_code=reason_code,
+        reason=reason,
+        signatures=signatures,
     )
     move(REQUEST_FLOW, outcome.accepted, action, by=reviewer, at=now, reason_code=reason_code, reason=reason)
     lock_balances([r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted])
@@ -241,6 +329,11 @@ def _require_reason(reason_code: str, reason: str) -> None:
     if reason_code == "other" and not reason.strip():
         raise ReasonRequired("选择「其他」时请写明原因。", field="reason")
     check_reason(reason)
+
+
+def _note(reason_code: str, reason: str) -> str:
+    """The reason as the officer signs it."""
+    return f"{RETURN_REASONS[reason_code]} {reason}".strip()
 
 
 def _raise_revision(requests: Sequence[PaymentRequest]) -> None:

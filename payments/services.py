@@ -4,6 +4,7 @@ from payments.drafting import DetailInput, RequestInput, add_attachment, revise_
 from payments.issuing import (
     cancel_payment_vouchers,
     issue_payment_vouchers,
+    prepare_sealing,
     seal_payment_vouchers,
     void_refused_requests,
 )
@@ -12,6 +13,7 @@ from payments.reviewing import (
     approve_payment_requests,
     cancel_payment_requests,
     dispose_held_requests,
+    prepare_decision,
     reject_payment_requests,
     return_payment_requests,
 )
@@ -27,6 +29,8 @@ __all__ = [
     "cancel_payment_vouchers",
     "dispose_held_requests",
     "issue_payment_vouchers",
+    "prepare_decision",
+    "prepare_sealing",
     "reject_payment_requests",
     "return_payment_requests",
     "revise_draft",

@@ -27,7 +27,7 @@ class RequestState(TextChoices):
 S = RequestState
 REVIEWERS = "unit_reviewer|unit_leader|section_reviewer|payment_reviewer|treasury_chief"
 MAKERS = "voucher_maker|unit_clerk"
-SEALERS = "seal_keeper|unit_sealer"
+SEALERS = "seal_keeper|unit_sealer|name_seal|unit_name_seal"
 # fmt: off
 REQUEST_FLOW = StateMachine(
     # action           from               to                 who
@@ -52,6 +52,7 @@ REQUEST_FLOW = StateMachine(
     M("cancel",        S.BLOCKED,         S.VOIDED,          "unit_clerk"),
     M("issue",         S.APPROVED,        S.VOUCHERED,       MAKERS),
     M("cancel_voucher", S.VOUCHERED,      S.APPROVED,        MAKERS),
+    M("stamp",         S.VOUCHERED,       S.VOUCHERED,       SEALERS),
     M("seal",          S.VOUCHERED,       S.SEALED,          SEALERS),
     M("accept",        S.SEALED,          S.ACCEPTED,        "agent_bank"),
     M("bank_refuse",   S.SEALED,          S.BANK_REFUSED,    "agent_bank"),

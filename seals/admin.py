@@ -1,4 +1,8 @@
-"""The register as configuration: certificates are added and revoked, never edited; seal uses are read only."""
+"""The register as configuration: certificates are added and revoked, never edited; facts are read only.
+
+Only who may make seals (制章人) and what goes where on a voucher (签章位置) are changed here. Seals, officers'
+certificates and revocation lists are taken in on their own pages, where they are verified.
+"""
 
 from typing import Any
 
@@ -9,8 +13,25 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
+from core.admin import ReadOnlyAdmin
+from parties.duties import Post
 from seals.errors import CertificateRefused, SealError
-from seals.models import Certificate, SealUse, SignatureProfile, TrustedAuthority
+from seals.models import (
+    Certificate,
+    ESeal,
+    OfficerCertificate,
+    RevocationList,
+    SealKind,
+    SealMaker,
+    SealPosition,
+    SealUse,
+    SignatureProfile,
+    Stamp,
+    Statement,
+    StatementSignature,
+    StepSignature,
+    TrustedAuthority,
+)
 from seals.services import register_certificate, revoke_certificate
 
 
@@ -125,3 +146,124 @@ class SealUseAdmin(NoDelete):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class SealPositionForm(forms.ModelForm):
+    """A position must leave its voucher type in an order that sealing can walk."""
+
+    post = forms.ChoiceField(label="办理岗位", required=False, choices=[("", "对方（不由本系统办理）"), *Post.choices])
+
+    class Meta:
+        model = SealPosition
+        fields = "__all__"
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        needed = ("adm_div_code", "fiscal_year", "voucher_type", "flag", "ordinal", "kind")
+        if any(data.get(name) is None for name in needed):
+            return data
+        where = {name: data[name] for name in needed[:4]}
+        beside = list(SealPosition.objects.filter(**where).exclude(pk=self.instance.pk))
+        rows = [(row.ordinal, row.kind, row.post) for row in beside]
+        rows.append((data["ordinal"], data["kind"], data.get("post") or ""))
+        if problem := order_problem(rows):
+            raise ValidationError(problem)
+        return data
+
+
+def order_problem(rows: list[tuple[int, str, str]]) -> str:
+    """Why these positions (ordinal, kind, post) of one type cannot be affixed in order; empty if they can.
+
+    The signature is what makes a voucher sealed and sends it: it stands in the last step. A step is one person's act.
+    """
+    signatures = [ordinal for ordinal, kind, _post in rows if kind == SealKind.SIGNATURE]
+    ours = any(post for _ordinal, _kind, post in rows)
+    if len(signatures) > 1:
+        return "一种凭证只能有一个签名位置。"
+    if ours and not signatures:
+        return "请先加签名位置：没有签名的凭证不能发出。"
+    if signatures and signatures[0] != max(ordinal for ordinal, _kind, _post in rows):
+        return "签名须在最后一个次序：签名之后就发出了。"
+    for ordinal in {ordinal for ordinal, _kind, _post in rows}:
+        posts = {post for other, _kind, post in rows if other == ordinal and post}
+        if len(posts) > 1:
+            return f"次序 {ordinal} 由一个岗位一次办完，不能分给两个岗位。"
+    return ""
+
+
+@admin.register(SealPosition)
+class SealPositionAdmin(admin.ModelAdmin):
+    form = SealPositionForm
+    list_display = ("voucher_type", "flag", "ordinal", "position", "name", "kind", "post", "required", "fiscal_year")
+    list_filter = ("fiscal_year", "voucher_type", "flag")
+    actions = None  # no deletion of many at once: each is looked at by itself
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A signature goes last: without it the other positions of its type could never be sent."""
+        if obj is None or obj.kind != SealKind.SIGNATURE:
+            return super().has_delete_permission(request, obj)
+        beside = SealPosition.objects.filter(
+            adm_div_code=obj.adm_div_code, fiscal_year=obj.fiscal_year, voucher_type=obj.voucher_type, flag=obj.flag
+        )
+        return not beside.exclude(pk=obj.pk).exists() and super().has_delete_permission(request, obj)
+
+
+@admin.register(SealMaker)
+class SealMakerAdmin(NoDelete):
+    """Admitted by a registered certificate; withdrawn by 准入, and the certificate stays."""
+
+    list_display = ("name", "certificate", "active")
+    list_filter = ("active",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("certificate",) if obj else ()
+
+
+@admin.register(ESeal)
+class ESealAdmin(ReadOnlyAdmin):
+    list_display = ("es_id", "name", "organisation_code", "kind", "person", "valid_from", "valid_to", "status")
+    list_filter = ("status", "kind")
+    search_fields = ("es_id", "name", "organisation_code")
+    exclude = ("der", "svg")
+
+
+@admin.register(RevocationList)
+class RevocationListAdmin(ReadOnlyAdmin):
+    list_display = ("authority", "number", "this_update", "next_update", "received_at")
+    exclude = ("der",)
+
+
+@admin.register(OfficerCertificate)
+class OfficerCertificateAdmin(ReadOnlyAdmin):
+    list_display = ("person", "serial_hex", "suite_id", "valid_to", "status", "requested_by", "decided_by")
+    list_filter = ("status", "suite_id")
+    search_fields = ("person__name", "person__staff_no", "=serial_hex", "=spki_sm3")
+
+
+@admin.register(Statement)
+class StatementAdmin(ReadOnlyAdmin):
+    list_display = ("action", "person", "nonce", "expires_at", "used_at")
+    list_filter = ("action",)
+    search_fields = ("=nonce", "person__name")
+
+
+@admin.register(StatementSignature)
+class StatementSignatureAdmin(ReadOnlyAdmin):
+    list_display = ("at", "statement", "certificate")
+    search_fields = ("=statement__nonce", "=certificate__serial_hex")
+    exclude = ("signature",)
+
+
+@admin.register(StepSignature)
+class StepSignatureAdmin(ReadOnlyAdmin):
+    list_display = ("at", "action", "post", "document_id", "revision")
+    list_filter = ("action",)
+    search_fields = ("=document_id", "=signature_sm3")
+
+
+@admin.register(Stamp)
+class StampAdmin(ReadOnlyAdmin):
+    list_display = ("at", "voucher_id", "position", "ordinal", "seal", "person_id")
+    list_filter = ("position",)
+    search_fields = ("=voucher_id",)
+    exclude = ("der",)

@@ -7,4 +7,8 @@ class SealsConfig(AppConfig):
     verbose_name = "签名与证书"
 
     def ready(self) -> None:
-        from seals import checks  # noqa: F401  (registers itself)
+        from seals import checks, log_keeping  # noqa: F401  (registers itself)
+        from seals.facts import register_facts
+
+        register_facts()
+        log_keeping.register()

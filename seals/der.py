@@ -5,6 +5,9 @@ bytes of each element, because signatures are checked over received bytes and ne
 Lengths are in bytes; every error is a ValueError.
 """
 
+import re
+from base64 import b64decode, encodebytes
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -46,6 +49,18 @@ def read_all(data: bytes) -> list[Tlv]:
     return elements
 
 
+def each(data: bytes) -> Iterator[Tlv]:
+    """As `read_all`, one at a time and in linear time: a revocation list may hold 100,000 entries."""
+    position = 0
+    while position < len(data):
+        window = data[position : position + 6]  # tag and the longest length that is accepted
+        count = window[1] & 0x7F if len(window) > 1 and window[1] & 0x80 else 0
+        length = int.from_bytes(window[2 : 2 + count]) if count else (window[1] if len(window) > 1 else 0)
+        element, _ = read(data[position : position + 2 + count + length])
+        position += len(element.raw)
+        yield element
+
+
 def write(tag: int, *contents: bytes) -> bytes:
     """One element in DER: the shortest length form."""
     value = b"".join(contents)
@@ -78,6 +93,56 @@ def time(moment: datetime) -> bytes:
     if moment.year < 2050:
         return write(UTC_TIME, moment.strftime("%y%m%d%H%M%SZ").encode())
     return write(GENERALIZED_TIME, moment.strftime("%Y%m%d%H%M%SZ").encode())
+
+
+def instant(element: Tlv) -> datetime:
+    """The aware UTC instant of a UTCTime or GeneralizedTime, to the second and in Z. Source: RFC 5280 §4.1.2.5."""
+    form = {UTC_TIME: "%y%m%d%H%M%SZ", GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}.get(element.tag)
+    digits = element.value[:-1]
+    if form is None or not digits.isdigit() or len(digits) != (12 if element.tag == UTC_TIME else 14):
+        raise ValueError("not an instant of RFC 5280")
+    moment = datetime.strptime(element.value.decode("ascii"), form).replace(tzinfo=UTC)
+    if element.tag == UTC_TIME and moment.year >= 2050:  # strptime turns at 69, X.509 at 50
+        moment = moment.replace(year=moment.year - 100)
+    return moment
+
+
+def dotted(element: Tlv) -> str:
+    """The dotted form of an OBJECT IDENTIFIER."""
+    if element.tag != OID or not element.value or element.value[-1] & 0x80:
+        raise ValueError("not an object identifier")
+    arcs, arc = [], 0
+    for septet in element.value:
+        arc = arc << 7 | septet & 0x7F
+        if not septet & 0x80:
+            arcs.append(arc)
+            arc = 0
+    first = min(arcs[0] // 40, 2)
+    return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
+
+
+def extension(name: str, value: bytes, *, critical: bool = False) -> bytes:
+    """An X.509 Extension with the dotted `name`; `value` is the DER inside its OCTET STRING."""
+    flag = write(BOOLEAN, b"\xff") if critical else b""
+    return write(SEQUENCE, oid(name), flag, write(OCTET_STRING, value))
+
+
+def pem(label: str, content: bytes) -> bytes:
+    """`content` in PEM, 64 characters a line. Source: RFC 7468."""
+    text = encodebytes(content).replace(b"\n", b"")
+    lines = [text[start : start + 64] for start in range(0, len(text), 64)]
+    return b"\n".join([f"-----BEGIN {label}-----".encode(), *lines, f"-----END {label}-----".encode(), b""])
+
+
+def from_pem(label: str, data: bytes) -> bytes:
+    """The content of exactly one PEM block of that label, whatever text stands around it; DER comes back as it is."""
+    if b"-----BEGIN" not in data:
+        return data
+    name = re.escape(label.encode())
+    blocks = re.findall(rb"-----BEGIN %b-----\s([A-Za-z0-9+/=\s]*)-----END %b-----" % (name, name), data)
+    if len(blocks) != 1 or data.count(b"-----BEGIN") != 1:
+        raise ValueError(f"not one {label}")
+    return b64decode(b"".join(blocks[0].split()), validate=True)
 
 
 def signature_to_raw(signature: bytes) -> bytes:

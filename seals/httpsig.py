@@ -19,13 +19,13 @@ content_digest_mismatch, request_nonce_mismatch, signature_invalid.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from seals import der
 from seals.errors import MessageSignatureError
 from seals.signature_input import KEY_ID, NONCE, TAG, SignatureInput, read_signature
-from seals.suites import PrivateKeyHandle, PublicKeyHandle, Suite
+from seals.suites import PublicKeyHandle, Suite
 
 LABEL = "guoku"
 MAX_SKEW_SECONDS = 300
@@ -45,7 +45,7 @@ def sign_request(
     *,
     key_id: str,
     suite: Suite,
-    private_key: PrivateKeyHandle,
+    sign: Callable[[bytes], bytes],
     created: datetime | int,
     nonce: str,
     expires: datetime | int | None = None,
@@ -53,6 +53,7 @@ def sign_request(
 ) -> dict[str, str]:
     """The headers to send with a request, the signed Content-Type and Idempotency-Key among them.
 
+    :param sign: makes the DER signature value of the given bytes with the key that `key_id` names.
     :param nonce: 8 to 128 characters, never used before with this key.
     :param idempotency_key: the Idempotency-Key to send, if any; one that is added unsigned is refused.
     :raises ValueError: for a nonce, key id or header value the profile does not allow.
@@ -67,7 +68,7 @@ def sign_request(
     components = _request_components(body, keyed=idempotency_key is not None)
     values = _request_values(method, url_path, query, _lower(headers))
     parameters = _parameters(components, created=created, expires=expires, nonce=nonce, key_id=key_id, suite=suite)
-    return headers | _signature_headers(components, values, parameters, suite, private_key)
+    return headers | _signature_headers(components, values, parameters, sign)
 
 
 def parse_request_signature(headers: Mapping[str, str]) -> SignatureInput:
@@ -122,7 +123,7 @@ def sign_response(
     *,
     key_id: str,
     suite: Suite,
-    private_key: PrivateKeyHandle,
+    sign: Callable[[bytes], bytes],
     created: datetime | int,
 ) -> dict[str, str]:
     """The headers to send with an answer, bound to the request by its nonce."""
@@ -131,7 +132,7 @@ def sign_response(
     headers = {"Content-Digest": _content_digest(suite, body), NONCE_HEADER: request_nonce}
     values = _response_values(status, _lower(headers))
     parameters = _parameters(_RESPONSE, created=created, expires=None, nonce=None, key_id=key_id, suite=suite)
-    return headers | _signature_headers(_RESPONSE, values, parameters, suite, private_key)
+    return headers | _signature_headers(_RESPONSE, values, parameters, sign)
 
 
 def verify_response(
@@ -222,14 +223,13 @@ def _signature_headers(
     components: tuple[str, ...],
     values: Mapping[str, str],
     parameters: str,
-    suite: Suite,
-    private_key: PrivateKeyHandle,
+    sign: Callable[[bytes], bytes],
 ) -> dict[str, str]:
     try:
         signed = _signature_base(components, values, parameters)
     except MessageSignatureError as error:
         raise ValueError(error.detail) from error
-    raw = der.signature_to_raw(suite.sign(private_key, signed))
+    raw = der.signature_to_raw(sign(signed))
     return {"Signature-Input": f"{LABEL}={parameters}", "Signature": f"{LABEL}=:{base64.b64encode(raw).decode()}:"}
 
 

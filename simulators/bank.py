@@ -27,6 +27,7 @@ class Bank(Participant):
     """One agent bank. ``executions`` is its ledger of money paid out: a row is a payment that really happened."""
 
     signing_position = "yh_ywz"
+    stamp_position = "yh_ywzqz"
     schema = """
     CREATE TABLE IF NOT EXISTS orders (
         id INTEGER PRIMARY KEY, received_id INTEGER NOT NULL REFERENCES received, kind TEXT NOT NULL,

@@ -34,25 +34,29 @@ def read_fixture(name: str) -> dict[str, Any]:
 
 
 def parse(arguments: list[str], environ: dict[str, str] | None = None) -> Settings:
-    """Settings from ``bank --code A …`` or ``pboc …``; what is not given comes from ``GUOKU_*`` variables."""
+    """Settings of ``bank --code A …``, ``pboc …`` or ``tsa …``; what is not given comes from ``GUOKU_*`` variables."""
     env = os.environ if environ is None else environ
     parser = argparse.ArgumentParser(prog="simulators", description=__doc__)
     roles = parser.add_subparsers(dest="role", required=True)
-    bank, pboc = roles.add_parser("bank"), roles.add_parser("pboc")
+    bank, pboc, tsa = roles.add_parser("bank"), roles.add_parser("pboc"), roles.add_parser("tsa")
     bank.add_argument("--code", choices=("A", "B"), default=env.get("GUOKU_SIM_CODE", "A"))
     bank.add_argument("--exchange", choices=("push", "pull"), default=env.get("GUOKU_SIM_EXCHANGE", "push"))
-    for role in (bank, pboc):
+    for role in (bank, pboc, tsa):
         role.add_argument("--host", default=env.get("GUOKU_SIM_HOST", "127.0.0.1"))
         role.add_argument("--port", type=int, default=int(env.get("GUOKU_SIM_PORT", "0")))
         role.add_argument("--storage", type=Path, default=env.get("GUOKU_SIM_STORAGE"))
         role.add_argument("--pki", type=Path, default=env.get("GUOKU_SIM_PKI"))
+        role.add_argument("--desk-token", default=env.get("GUOKU_DESK_TOKEN", ""))
+    for role in (bank, pboc):
         role.add_argument("--api-url", default=env.get("GUOKU_API_URL", ""))
         role.add_argument("--pboc-url", default=env.get("GUOKU_SIM_PBOC_URL", ""))
         role.add_argument("--bank-url", action="append", default=[], metavar="BANK-A=URL")
-        role.add_argument("--desk-token", default=env.get("GUOKU_DESK_TOKEN", ""))
     given = parser.parse_args(arguments)
     if given.storage is None or given.pki is None:
         parser.error("--storage and --pki are needed (or GUOKU_SIM_STORAGE and GUOKU_SIM_PKI)")
+    if given.role == "tsa":  # it has no books and knows nobody
+        known = {name: getattr(given, name) for name in ("role", "host", "port", "storage", "pki", "desk_token")}
+        return Settings(organisation="TSA", fixture={}, **known)
     fixture = read_fixture("pboc" if given.role == "pboc" else f"bank_{given.code.lower()}")
     peers = {FINANCE: given.api_url, "PBOC-990100": given.pboc_url}
     peers |= {"BANK-A": env.get("GUOKU_SIM_BANK_A_URL", ""), "BANK-B": env.get("GUOKU_SIM_BANK_B_URL", "")}

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from seals import httpsig
@@ -106,7 +107,7 @@ class Keyring:
             nonce,
             key_id=self._key_id,
             suite=self._suite,
-            private_key=self._private_key,
+            sign=partial(self._suite.sign, self._private_key),
             created=int(time.time()),
         )
 
@@ -123,7 +124,7 @@ class Keyring:
             content_type,
             key_id=self._key_id,
             suite=self._suite,
-            private_key=self._private_key,
+            sign=partial(self._suite.sign, self._private_key),
             created=int(time.time()),
             nonce=nonce,
             idempotency_key=idempotency_key,

@@ -17,6 +17,7 @@ from simulators.keys import Keyring
 from simulators.money import fen
 from simulators.outbox import Outbox
 from simulators.rules import check_document
+from simulators.stamps import Stamps
 from simulators.storage import Storage, insert, load_accounts, next_number, savepoint, set_setting, setting
 from simulators.wire import Body, Document, Identity, Signature, build_envelope, parse_document, parse_envelope
 
@@ -30,12 +31,14 @@ class Participant:
 
     schema = ""
     signing_position = ""
+    stamp_position = ""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.me = settings.fixture
         self.storage = Storage(settings.storage, self.schema)
         self.keys = Keyring(settings.pki, settings.organisation, self.storage)
+        self.stamps = Stamps(settings.pki, settings.organisation, self.stamp_position)
         self.behaviour = Behaviour(self.storage)
         self.outbox = Outbox(self)
         with self.storage.write() as db:
@@ -85,6 +88,7 @@ class Participant:
             document = parse_document(body)
             signer = self.expected_signer(body, document, carrier)
             self.keys.verify_text(signer, body)
+            self.stamps.verify(signer, body)
             check_document(body, document, adm_div_code=self.me["adm_div_code"])
             self.examine(body, document)
         except Refusal as refusal:
@@ -208,7 +212,7 @@ class Participant:
         text = document.text()
         signature = self.keys.sign_text(text[::-1] if forged else text, position or self.signing_position)
         identity = Identity(main["AdmDivCode"], main["StYear"], main["VtCode"], main["VoucherNo"])
-        body = Body(identity, flag, text, (*keep_signatures, signature))
+        body = Body(identity, flag, text, (*keep_signatures, signature), self.stamps.affix(identity, text))
         row = insert(
             db, "issued", **identity.as_dict(), flag=flag, digest=body.digest, body=body.xml(), issued_on=self.today(db)
         )

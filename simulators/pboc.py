@@ -23,6 +23,7 @@ class CentralBank(Participant):
     """The treasury branch. ``cleared_details`` says which payment detail was reimbursed by which request, once."""
 
     signing_position = "rh_zzz"
+    stamp_position = "rh_ywzqz"
     schema = """
     CREATE TABLE IF NOT EXISTS limit_entries (
         id INTEGER PRIMARY KEY, bank_no TEXT NOT NULL, pay_type TEXT NOT NULL, fund TEXT NOT NULL,

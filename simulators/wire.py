@@ -29,7 +29,7 @@ _HEADER = '<?xml version="1.0" encoding="GBK"?>\n'
 
 @dataclass(frozen=True)
 class Signature:
-    """A signature without picture: position, certificate serial (hex) and base64 of the DER signature."""
+    """A mark: position, certificate serial (hex) and base64 of the DER signature; of a stamp, seal id and stamp."""
 
     position: str
     serial: str
@@ -58,6 +58,7 @@ class Body:
     flag: int
     text: str
     signatures: tuple[Signature, ...]
+    stamps: tuple[Signature, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -67,17 +68,21 @@ class Body:
     def xml(self) -> str:
         """The element as sent; the same body always gives the same characters."""
         one = self.identity
-        signatures = "".join(
-            f"<Signature No={quoteattr(s.position)} SN={quoteattr(s.serial)}>{escape(s.value)}</Signature>"
-            for s in self.signatures
-        )
+        signatures, stamps = _marks("Signature", self.signatures), _marks("SignStamp", self.stamps)
         return (
             f"<VoucherBody AdmDivCode={quoteattr(one.adm_div_code)} StYear={quoteattr(one.fiscal_year)}"
             f" VtCode={quoteattr(one.voucher_type)} VoucherNo={quoteattr(one.voucher_no)}>"
             f"<VoucherFlag>{self.flag}</VoucherFlag><Return_Reason></Return_Reason><Attach></Attach>"
-            f"<Voucher>{self.text}</Voucher><SignStampList></SignStampList>"
+            f"<Voucher>{self.text}</Voucher><SignStampList>{stamps}</SignStampList>"
             f"<SignatureList>{signatures}</SignatureList></VoucherBody>"
         )
+
+
+def _marks(tag: str, marks: Iterable[Signature]) -> str:
+    return "".join(
+        f"<{tag} No={quoteattr(mark.position)} SN={quoteattr(mark.serial)}>{escape(mark.value)}</{tag}>"
+        for mark in marks
+    )
 
 
 @dataclass
@@ -202,8 +207,11 @@ def _body(element: etree._Element) -> Body:
     text = texts[0].text or ""
     if len(text) > MAX_TEXT_CHARS or not text.isascii():
         raise Refusal("bad_envelope", "Voucher 内容过长或含非 ASCII 字符")
-    signatures = tuple(
-        Signature(s.get("No", ""), s.get("SN", ""), (s.text or "").strip())
-        for s in element.findall("SignatureList/Signature")
+    signatures, stamps = (
+        tuple(
+            Signature(mark.get("No", ""), mark.get("SN", ""), (mark.text or "").strip())
+            for mark in element.findall(path)
+        )
+        for path in ("SignatureList/Signature", "SignStampList/SignStamp")
     )
-    return Body(Identity(*values), int(flags[0].text), text, signatures)
+    return Body(Identity(*values), int(flags[0].text), text, signatures, stamps)

@@ -21,11 +21,12 @@ from vouchers.models import ExchangePartner, Voucher
 class Partner:
     """One organisation with its key. `send` goes through the real inbox."""
 
-    def __init__(self, pki: Path, organisation: str) -> None:
+    def __init__(self, pki: Path, organisation: str, password: str = "") -> None:
         self.organisation = organisation
         self.certificate = parse_certificate((pki / organisation / "cert.pem").read_bytes())
         self.suite = get_suite(self.certificate.suite_id)
-        self.key = self.suite.load_private_key((pki / organisation / "key.pem").read_bytes())
+        pem = (pki / organisation / "key.pem").read_bytes()
+        self.key = self.suite.load_private_key(pem, password.encode() or None)
         self.serial = 0
 
     def sign(self, text: bytes, position: str = "yh_qm") -> SignatureMark:

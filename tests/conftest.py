@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from demo import world
+from parties.models import Region
 
 NOW = datetime(2026, 6, 15, 1, 0, tzinfo=UTC)  # 09:00 in Shanghai
 
@@ -16,6 +17,35 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("pki")
     world.make_keys(directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def sealing_pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo PKI with seals, seal makers and the time-stamp service; bank B with P-256."""
+    directory = tmp_path_factory.mktemp("sealing-pki")
+    world.make_keys(directory, suites={world.BANK_B: "ecdsa-p256-sha256"}, services=True)
+    return directory
+
+
+@pytest.fixture
+def sealed_city(db, sealing_pki, settings):
+    """The opening state with seal positions and filed seals; decisions need no UKey here."""
+    return _sealed(sealing_pki, settings)
+
+
+@pytest.fixture
+def real_sealed_city(transactional_db, sealing_pki, settings):
+    """The same, committed."""
+    return _sealed(sealing_pki, settings)
+
+
+def _sealed(pki, settings):
+    settings.GUOKU_KEY_DIR = pki
+    world.register_keys(pki)
+    world.build_world(endpoints={}, sealed=True, now=NOW)
+    world.register_seals(pki, NOW)
+    Region.objects.update(ukey_required=False)
+    return world
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from rest_framework.serializers import Serializer
 from core.errors import NotFound, TreasuryError
 from core.idempotency import Answer
 from seals.message_keys import claimed_key
+from seals.models import SealPosition
 from vouchers import openapi, serializers
 from vouchers.applying import InboxAnswer
 from vouchers.authentication import Caller
@@ -27,7 +28,7 @@ from vouchers.models import ExchangePartner, InboxRejection
 from vouchers.partner_views import PartnerView, claimed_length
 from vouchers.problems import RequestRefused, problem_of
 from vouchers.pulling import AnsweredItem, ItemResult, answer_pulled
-from vouchers.transport import body_of, identity_of
+from vouchers.transport import bodies_of, identity_of
 
 _XML = re.compile(r'(?:application|text)/xml(?:; ?charset="?(?:gbk|gb18030|utf-8)"?)?', re.IGNORECASE)
 
@@ -43,8 +44,8 @@ class Vouchers(PartnerView):
         page = waiting_vouchers(partner=request.user.partner, after=query.get("cursor"), limit=query["limit"])
         results = [
             identity_of(voucher)
-            | {"digest": voucher.digest, "envelope": base64.b64encode(encode_envelope([body_of(voucher)])).decode()}
-            for voucher in page.vouchers
+            | {"digest": voucher.digest, "envelope": base64.b64encode(encode_envelope([body])).decode()}
+            for voucher, body in zip(page.vouchers, bodies_of(page.vouchers), strict=True)
         ]
         return Response({"results": results, "next": page.next})
 
@@ -131,6 +132,15 @@ class VoucherStatus(PartnerView):
         if found is None:
             raise NotFound("没有这张凭证。", field="voucher_no")
         return Response(identity | vars(found))
+
+
+class StampPositions(PartnerView):
+    @openapi.STAMP_POSITIONS
+    def get(self, request: Request) -> Response:
+        query = _valid(serializers.PositionQuery, _query(request))
+        rows = SealPosition.objects.filter(adm_div_code=request.user.partner.adm_div_code, **query)
+        columns = ("flag", "position", "name", "kind", "ordinal", "required")
+        return Response({"results": list(rows.order_by("flag", "ordinal", "position").values(*columns))})
 
 
 def _query(request: Request) -> dict[str, Any]:

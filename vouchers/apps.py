@@ -8,3 +8,6 @@ class VouchersConfig(AppConfig):
 
     def ready(self) -> None:
         from vouchers import tasks  # noqa: F401  (registers the tasks and the wake-up)
+        from vouchers.facts import register_facts
+
+        register_facts()

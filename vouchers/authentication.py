@@ -6,6 +6,7 @@ request's nonce, so that a partner never takes somebody else's word for ours. So
 
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -19,9 +20,8 @@ from rest_framework.request import Request
 from parties.models import Region
 from seals.errors import MessageSignatureError, SealError
 from seals.httpsig import MAX_SKEW_SECONDS, sign_response, verify_request
-from seals.keystore import SigningKey, private_key_for
 from seals.message_keys import claimed_key, message_key
-from seals.suites import get_suite
+from seals.signing import Identity, message_signer
 from vouchers.models import ExchangePartner, RequestNonce
 from vouchers.problems import RequestRefused, ServiceUnavailable
 
@@ -36,8 +36,8 @@ class Caller:
 
     partner: ExchangePartner
     nonce: str
-    organisation: str  # ours, which signs the answer
-    key: SigningKey
+    identity: Identity  # ours, which signs the answer
+    sign: Callable[[bytes], bytes]
     is_authenticated: ClassVar[bool] = True
 
     @property
@@ -89,7 +89,7 @@ class PartnerSignature(BaseAuthentication):
 def _caller(partner: ExchangePartner, nonce: str) -> Caller:
     organisation = Region.objects.get(adm_div_code=partner.adm_div_code).finance_organisation
     try:
-        return Caller(partner, nonce, organisation, private_key_for(organisation))
+        return Caller(partner, nonce, *message_signer(organisation))
     except SealError as error:
         log.exception("answers cannot be signed", extra={"organisation": organisation})
         raise ServiceUnavailable from error
@@ -117,9 +117,9 @@ def sign_answer(response: HttpResponse, caller: Caller, now: datetime) -> None:
         response.status_code,
         response.content,
         caller.nonce,
-        key_id=f"{caller.organisation}:{caller.key.certificate.serial_hex}",
-        suite=get_suite(caller.key.suite_id),
-        private_key=caller.key.private_key,
+        key_id=caller.identity.key_id,
+        suite=caller.identity.suite,
+        sign=caller.sign,
         created=now,
     )
     for name, value in headers.items():

@@ -12,10 +12,12 @@ from vouchers.xml_parts import DECLARATION, escape, identity_value, leaf, refuse
 
 MAX_ENVELOPE_BYTES = safe_xml.MAX_BYTES
 MAX_BODIES = 100
+MAX_MARKS = 20  # signatures, or stamps, of one body: parties times positions, with room
 _ATTRIBUTES = ("AdmDivCode", "StYear", "VtCode", "VoucherNo")
 _PARTS = frozenset({"VoucherFlag", "Return_Reason", "Attach", "Voucher", "SignStampList", "SignatureList"})
 _LONG_TEXT = frozenset({"Voucher", "SignStamp", "Signature"})
 _NAMES = _PARTS | {"MOF", "Root", "VoucherCount", "VoucherBody", "SignStamp", "Signature"}
+_VISIBLE = re.compile(r"[!-~]*")  # a serial with blanks inside is another spelling of the same serial
 _BASE64_LINES = re.compile(rb"[A-Za-z0-9+/=\n ]*")
 
 
@@ -53,6 +55,7 @@ def decode_envelope(raw: bytes, *, max_bytes: int = MAX_ENVELOPE_BYTES) -> list[
     :raises XmlError: in its subclasses, for anything but the closed layout of docs/vouchers.md §1.
     :raises VoucherCountDiffers: if VoucherCount is not the number of bodies, or there is none.
     :raises XmlTooLarge: for more than 100 bodies.
+    :raises XmlTooManyElements: for more than 20 signatures, or stamps, of one body.
     :raises VoucherFlagInvalid: if a flag is neither 0 (document) nor 1 (receipt).
     """
     root = safe_xml.parse(raw, max_bytes=max_bytes, long_text=_LONG_TEXT, names=_NAMES)
@@ -157,11 +160,18 @@ def _read_marks(element: etree._Element | None, tag: str, where: str) -> tuple[S
     field = f"{where}.{element.tag}"
     refuse_attributes(element, field)
     refuse_text(element, field)
-    marks = []
+    if len(element) > MAX_MARKS:
+        raise errors.XmlTooManyElements("签名或签章过多。", field=field, limit=MAX_MARKS)
+    marks: dict[tuple[str, str], SignatureMark] = {}
     for child in element:
         if child.tag != tag or len(child):
             raise errors.XmlUnknownElement("签名列表含未知元素。", field=field)
         if set(child.attrib) != {"No", "SN"}:
             raise errors.XmlAttribute("签名的属性应恰为 No 与 SN。", field=field)
-        marks.append(SignatureMark(child.attrib["No"], child.attrib["SN"], child.text or ""))
-    return tuple(marks)
+        position, serial = child.attrib["No"], child.attrib["SN"]
+        if not (_VISIBLE.fullmatch(position) and _VISIBLE.fullmatch(serial)):
+            raise errors.XmlAttribute("签名的位置与证书号只能含可见 ASCII 字符。", field=field)
+        if (position, serial) in marks:  # which of the two would count?
+            raise errors.XmlDuplicateElement("同一位置的同一证书签名重复。", field=field, position=position)
+        marks[position, serial] = SignatureMark(position, serial, child.text or "")
+    return tuple(marks.values())

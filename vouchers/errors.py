@@ -177,6 +177,12 @@ class WrongSender(VoucherError):
     http_status = 403
 
 
+class StampRefused(VoucherError):
+    """A stamp that is missing, or does not hold; `code` is the reason as in `seals.verdicts`."""
+
+    code = "stamp_refused"
+
+
 class SignatureRefused(VoucherError):
     """No valid signature of the party that must have signed; `code` is the verdict's own."""
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from django.db import DatabaseError, IntegrityError, transaction
 
 from core.batch import copy_rows
-from core.errors import TreasuryError
 from core.digests import sm3_hex
+from core.errors import TreasuryError
 from vouchers import errors
 from vouchers.applying import InboxAnswer, answer_to, apply_waiting
 from vouchers.codec import decode_envelope
@@ -127,6 +127,7 @@ def _row(
         text=body.text,
         digest=digest,
         signatures=[[mark.position, mark.serial, mark.value] for mark in body.signatures],
+        stamps=[[mark.position, mark.serial, mark.value] for mark in body.stamps],
         state=InboxState.RECEIVED if refusal is None else InboxState.REFUSED,
         code=refusal.code if refusal else "",
         field=(refusal.field or "")[:80] if refusal else "",
@@ -149,4 +150,4 @@ def _seen_before(
         voucher_type__in={body.voucher_type for body in bodies},
         sender=sender.organisation,
     ).exclude(state=InboxState.REFUSED)
-    return {_key(row): row for row in rows.defer("text", "signatures")}
+    return {_key(row): row for row in rows.defer("text", "signatures", "stamps")}

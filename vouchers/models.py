@@ -8,10 +8,12 @@ from django.db.models import Q
 from core.ids import new_id
 from core.models import RegionYearModel, append_only
 from core.money import MoneyField
+from evidence.history import recorded
+from evidence.triggers import witnessed
 from vouchers.states import VOUCHER_FLOW, DeliveryState, InboxState, VoucherState
 
 
-@pghistory.track(fields=["endpoint_url", "exchange_mode", "enabled"])
+@pghistory.track(fields=["endpoint_url", "exchange_mode", "enabled"], meta=recorded("vouchers_exchangepartner"))
 class ExchangePartner(models.Model):
     """Whom we exchange vouchers with, and how. The breaker columns are shared by all workers."""
 
@@ -89,6 +91,13 @@ class Voucher(RegionYearModel):
         ]
         triggers = [
             VOUCHER_FLOW.trigger("voucher_moves"),
+            witnessed(
+                "voucher.sealed",
+                region="adm_div_code",
+                year="fiscal_year",
+                operation=pgtrigger.Update,
+                condition="former.signature = '' AND fact.signature <> ''",
+            ),
             pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
             pgtrigger.ReadOnly(
                 name="voucher_frozen",
@@ -165,7 +174,14 @@ class DeliveryAttempt(models.Model):
     at = models.DateTimeField()
 
     class Meta:
-        triggers = [append_only()]
+        triggers = [
+            append_only(),
+            witnessed(
+                "exchange.sent",
+                region="(SELECT d.adm_div_code FROM vouchers_delivery d WHERE d.id = fact.delivery_id)",
+                year="(SELECT d.fiscal_year FROM vouchers_delivery d WHERE d.id = fact.delivery_id)",
+            ),
+        ]
 
 
 class InboxMessage(RegionYearModel):
@@ -178,6 +194,7 @@ class InboxMessage(RegionYearModel):
     text = models.BinaryField()
     digest = models.CharField(max_length=64)
     signatures = models.JSONField(default=list)
+    stamps = models.JSONField("签章", default=list)
     state = models.CharField(max_length=10, choices=InboxState, default=InboxState.RECEIVED)
     code = models.CharField(max_length=60, blank=True)
     field = models.CharField(max_length=80, blank=True)
@@ -208,6 +225,7 @@ class InboxMessage(RegionYearModel):
             models.Index(fields=["adm_div_code", "received_at"], name="inbox_day"),
         ]
         triggers = [
+            witnessed("exchange.received", region="adm_div_code", year="fiscal_year"),
             pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
             pgtrigger.ReadOnly(
                 name="inbox_frozen",
@@ -220,6 +238,8 @@ class InboxMessage(RegionYearModel):
                     "sender",
                     "text",
                     "digest",
+                    "signatures",
+                    "stamps",
                 ],
             ),
         ]
@@ -239,7 +259,7 @@ class InboxRejection(models.Model):
 
     class Meta:
         verbose_name = verbose_name_plural = "拒收留痕"
-        triggers = [append_only()]
+        triggers = [append_only(), witnessed("exchange.rejected")]
 
 
 class RequestNonce(models.Model):

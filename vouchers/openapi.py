@@ -61,6 +61,12 @@ def _result(outcome: str, **more: Any) -> dict[str, Any]:
     return _IDENTITY | more | {"outcome": outcome, "code": "", "reason": ""}
 
 
+def _position(flag: int, position: str, name: str, kind: str, ordinal: int) -> dict[str, Any]:
+    return {
+        "flag": flag, "position": position, "name": name, "kind": kind, "ordinal": ordinal, "required": True
+    }  # fmt: skip
+
+
 def _answers(serializer: Any, description: str, name: str, body: Any) -> OpenApiResponse:
     return OpenApiResponse(serializer, description, [OpenApiExample(name, body, response_only=True)])
 
@@ -160,5 +166,26 @@ STATUS = extend_schema(
             (404, "not_found", "没有这张凭证。"),
             (422, "validation_failed", "/voucher_type：输入值不匹配要求的模式。"),
         ),
+    },
+)
+STAMP_POSITIONS = extend_schema(
+    operation_id="queryStampPositionWithName",
+    summary="查询一种凭证的签章位置",
+    description="本区划该年度为这种凭证配置的签名与签章：位置、名称、种类、次序。没有配置时为空。",
+    parameters=[serializers.PositionQuery],
+    responses={
+        200: _answers(
+            serializers.StampPositions,
+            "签章位置",
+            "单据两步，回单一步",
+            {
+                "results": [
+                    _position(0, "cz_sz", "国库负责人名章", "personal", 1),
+                    _position(0, "cz_dwgz", "国库业务专用章", "finance", 2),
+                    _position(1, "yh_ywzqz", "代理银行转讫章", "transfer", 1),
+                ]
+            },
+        ),
+        **_refusals((422, "validation_failed", "/voucher_type：输入值不匹配要求的模式。")),
     },
 )

@@ -3,6 +3,7 @@ rate, the body, one effect for each Idempotency-Key, and our signature under the
 """
 
 import json
+import logging
 import re
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -21,10 +22,12 @@ from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
 from core.idempotency import Answer, run_once
+from seals.errors import SealError
 from vouchers.authentication import PartnerSignature, sign_answer
 from vouchers.codec import MAX_ENVELOPE_BYTES
 from vouchers.problems import CONTENT_TYPE, RequestRefused
 
+log = logging.getLogger(__name__)
 MAX_BODY_BYTES = MAX_ENVELOPE_BYTES
 _KEY = re.compile(r"[\x21-\x7e]{8,80}")
 
@@ -101,7 +104,11 @@ class PartnerView(APIView):
         answer.render()
         caller = getattr(request, "caller", None)
         if caller is not None:
-            sign_answer(answer, caller, timezone.now())
+            try:
+                sign_answer(answer, caller, timezone.now())
+            except SealError:  # what was done stays done; the partner asks again with the same key and gets this answer
+                log.exception("an answer could not be signed", extra={"partner": caller.partner.organisation})
+                answer.status_code, answer.content = 503, b""
         return answer
 
     def once(self, request: Request, act: Callable[[], Answer]) -> Response:

@@ -30,6 +30,7 @@ _CODECS = {"gbk": "gbk", "gb18030": "gb18030", "utf-8": "utf-8"}
 # Without a DTD only these references exist; anything else would need a declaration we refuse.
 _ENTITY = re.compile(r"&(?!(?:lt|gt|amp|apos|quot|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
 _NAME = re.compile(r"<([^\s<>/]+)")
+_DECLARES_NAMESPACE = re.compile(r"""<[^<>"']+(?:"[^"<]*"[^<>"']*|'[^'<]*'[^<>"']*)*?(?<=\s)xmlns[\s:=]""")
 BLANK = " \t\r\n"  # what XML calls white space; U+3000 is text
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
 _MIXED = etree.XPath("(//*[*][text()[normalize-space()]])[1]")
@@ -152,6 +153,8 @@ def _parse_text(text: str) -> etree._Element:
 
 def _check_tree(root: etree._Element, text: str, *, long_text: frozenset[str]) -> None:
     """Look at the whole tree in C (XPath); walk it in Python only where the text gives a reason to."""
+    if "xmlns" in text and _DECLARES_NAMESPACE.search(text):  # nsmap is silent about the prefix xml declared again
+        raise errors.XmlNamespace("报文含命名空间。", field=str(root.tag)[:80])
     if "xmlns" in text or "xml:" in text:  # without a declaration only the prefix xml exists
         for element in root.iter():
             names = [element.tag, *element.attrib]

@@ -78,6 +78,11 @@ class PageQuery(serializers.Serializer):
             raise serializers.ValidationError("cursor 应为上一页答复中的 next。", code="cursor_invalid") from None
 
 
+class PositionQuery(serializers.Serializer):
+    fiscal_year = serializers.IntegerField(min_value=2000, max_value=2999)
+    voucher_type = serializers.RegexField(r"^[0-9]{4}\Z", help_text="凭证类型")
+
+
 # Answers, as the OpenAPI document shows them --------------------------------------------------------------------------
 
 
@@ -127,6 +132,21 @@ class VoucherStatus(Identity):
     digest = serializers.CharField()
     code = serializers.CharField(allow_blank=True)
     reason = serializers.CharField(allow_blank=True)
+
+
+class StampPosition(serializers.Serializer):
+    """What goes where on one voucher type, in which order."""
+
+    flag = serializers.IntegerField(help_text="0 单据，1 回单")
+    position = serializers.CharField(help_text="Signature 或 SignStamp 的 No")
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(["signature", "official", "finance", "personal", "transfer"])
+    ordinal = serializers.IntegerField(help_text="签章次序")
+    required = serializers.BooleanField()
+
+
+class StampPositions(serializers.Serializer):
+    results = StampPosition(many=True)
 
 
 class ProblemError(serializers.Serializer):

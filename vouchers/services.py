@@ -1,6 +1,5 @@
-"""Writing to the library: generate, seal into the outbox, hear the receiver's answer. Steps, not use cases."""
+"""Writing to the library: generate, void, hear the receiver's answer (sealing: `vouchers.sealing`). Steps only."""
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,18 +9,16 @@ from uuid import UUID
 from django.db import transaction
 
 from core.actors import Actor
-from core.batch import copy_rows, update_from_values
+from core.batch import copy_rows
+from core.digests import sm3_hex
 from core.ids import new_id
 from core.numbering import take_numbers
 from core.transitions import move
-from core.digests import sm3_hex
-from seals.services import SealUseFacts, record_seal_uses
-from seals.signing import sign_texts
 from vouchers.checks import check_content, refusal_reason
 from vouchers.codec import content_text, encode_content
 from vouchers.errors import FieldRefused
 from vouchers.messages import VoucherContent
-from vouchers.models import Delivery, ExchangePartner, Voucher
+from vouchers.models import Voucher
 from vouchers.routing import answer_handler_for
 from vouchers.schema import voucher_type
 from vouchers.states import VOUCHER_FLOW
@@ -110,72 +107,6 @@ def _numbered(detail: Mapping[str, str], voucher_id: UUID, voucher_no: str, kind
     tags = voucher_type(kind).detail_by_tag
     references = {"VoucherBillId": voucher_id.hex, "VoucherBillNo": voucher_no}
     return {**{tag: value for tag, value in references.items() if tag in tags}, **detail}
-
-
-@transaction.atomic(savepoint=False)
-def seal_vouchers(vouchers: Sequence[Voucher], *, by: Actor, now: datetime) -> None:
-    """Sign locked vouchers with their sender's key and put them into the outbox, in one commit.
-
-    What is sealed is on its way: there is no moment at which a voucher is sealed and no outbox row exists.
-
-    :raises TransitionNotAllowed: if one is not waiting for its seal; nothing is sealed then.
-    :raises NoSigningKey, CertificateNotRegistered: if the organisation cannot sign.
-    """
-    if not vouchers:
-        return
-    move(VOUCHER_FLOW, _signed(vouchers, by, now), "seal", by=by, at=now)
-    partners = {p.organisation: p for p in ExchangePartner.objects.filter(pk__in={v.receiver for v in vouchers})}
-    copy_rows(
-        [
-            Delivery(
-                adm_div_code=voucher.adm_div_code,
-                fiscal_year=voucher.fiscal_year,
-                voucher=voucher,
-                partner=partners[voucher.receiver],
-                next_attempt_at=now,
-            )
-            for voucher in vouchers
-        ]
-    )
-    for organisation in partners:
-        wake_partner(organisation)
-
-
-def _signed(vouchers: Sequence[Voucher], by: Actor, now: datetime) -> Sequence[Voucher]:
-    """Sign by organisation; write signatures and seal uses."""
-    by_sender: dict[str, list[Voucher]] = defaultdict(list)
-    for voucher in vouchers:
-        VOUCHER_FLOW.find(voucher.state, "seal")
-        by_sender[voucher.sender].append(voucher)
-    for organisation, mine in by_sender.items():
-        texts = [bytes(voucher.text) for voucher in mine]
-        uses = []
-        for voucher, text, signed in zip(
-            mine, texts, sign_texts(organisation_code=organisation, texts=texts), strict=True
-        ):
-            voucher.position = voucher_type(voucher.voucher_type).document_positions.signature
-            voucher.signature, voucher.signature_serial = signed.signature_b64, signed.serial_hex
-            voucher.sealed_by_id, voucher.sealed_at = by.person_id, now
-            uses.append(
-                SealUseFacts(
-                    position=voucher.position,
-                    certificate_id=signed.certificate_id,
-                    text=text,
-                    voucher_id=voucher.id,
-                    person_id=by.person_id,
-                )
-            )
-        record_seal_uses(organisation_code=organisation, uses=uses, now=now)
-    columns = {
-        "position": "text",
-        "signature": "text",
-        "signature_serial": "text",
-        "sealed_by_id": "uuid",
-        "sealed_at": "timestamptz",
-    }
-    rows = [(v.id, v.position, v.signature, v.signature_serial, v.sealed_by_id, now) for v in vouchers]
-    update_from_values(Voucher, columns, sorted(rows))
-    return vouchers
 
 
 def wake_partner(organisation: str) -> None:

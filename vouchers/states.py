@@ -32,7 +32,7 @@ V = VoucherState
 # fmt: off
 VOUCHER_FLOW = StateMachine(
     # action       from            to              who
-    M("seal",      V.GENERATED,    V.SEALED,       "seal_keeper|unit_sealer|system"),
+    M("seal",      V.GENERATED,    V.SEALED,       "seal_keeper|name_seal|unit_sealer|unit_name_seal|system"),
     M("void",      V.GENERATED,    V.VOID,         "voucher_maker|unit_clerk"),
     M("sign_for",  V.SEALED,       V.SIGNED_FOR,   "agent_bank|pboc"),
     M("refuse",    V.SEALED,       V.REFUSED,      "agent_bank|pboc"),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx2 as httpx
 from django.conf import settings
@@ -22,9 +23,9 @@ from django.conf import settings
 from parties.models import Region
 from seals.errors import SealError
 from seals.httpsig import sign_request, verify_response
-from seals.keystore import private_key_for
 from seals.message_keys import message_key
-from seals.suites import get_suite
+from seals.models import Stamp
+from seals.signing import message_signer
 from vouchers.codec import encode_envelope
 from vouchers.messages import EnvelopeBody, SignatureMark
 from vouchers.models import ExchangePartner, Voucher
@@ -54,7 +55,20 @@ class PartnerAnswer:
 
 
 def body_of(voucher: Voucher) -> EnvelopeBody:
-    """Return the voucher as it stands in an envelope: the stored bytes and the stored signature."""
+    """Return one voucher as it stands in an envelope."""
+    return bodies_of([voucher])[0]
+
+
+def bodies_of(vouchers: Sequence[Voucher]) -> list[EnvelopeBody]:
+    """Return vouchers as they stand in an envelope: the stored bytes, signatures and stamps. One SQL statement."""
+    stamps: dict[UUID, list[SignatureMark]] = {voucher.id: [] for voucher in vouchers}
+    rows = Stamp.objects.filter(voucher_id__in=stamps).order_by("ordinal", "position")
+    for voucher_id, position, number, value in rows.values_list("voucher_id", "position", "seal__es_id", "der"):
+        stamps[voucher_id].append(SignatureMark(position, number, base64.b64encode(value).decode("ascii")))
+    return [_body(voucher, tuple(stamps[voucher.id])) for voucher in vouchers]
+
+
+def _body(voucher: Voucher, stamps: tuple[SignatureMark, ...]) -> EnvelopeBody:
     return EnvelopeBody(
         adm_div_code=voucher.adm_div_code,
         fiscal_year=voucher.fiscal_year,
@@ -65,6 +79,7 @@ def body_of(voucher: Voucher) -> EnvelopeBody:
         attach="",
         text=bytes(voucher.text),
         signatures=(SignatureMark(voucher.position, voucher.signature_serial, voucher.signature),),
+        stamps=stamps,
     )
 
 
@@ -82,7 +97,7 @@ def post_vouchers(partner: ExchangePartner, vouchers: Sequence[Voucher], now: da
 
     :raises NotSent: nothing left. :raises ExchangeUnknown: anything may have happened.
     """
-    body = encode_envelope([body_of(voucher) for voucher in vouchers])
+    body = encode_envelope(bodies_of(vouchers))
     results = _call(partner, "/vouchers", body, "application/xml; charset=GBK", now)
     return _matched(vouchers, results)
 
@@ -165,16 +180,16 @@ def _signed_headers(
     partner: ExchangePartner, url: str, body: bytes, content_type: str, nonce: str, now: datetime
 ) -> dict[str, str]:
     region = Region.objects.get(adm_div_code=partner.adm_div_code)
-    suite_id, private_key, certificate = private_key_for(region.finance_organisation)
+    identity, sign = message_signer(region.finance_organisation)
     return sign_request(
         "POST",
         urlsplit(url).path,
         "",
         body,
         content_type,
-        key_id=f"{region.finance_organisation}:{certificate.serial_hex}",
-        suite=get_suite(suite_id),
-        private_key=private_key,
+        key_id=identity.key_id,
+        suite=identity.suite,
+        sign=sign,
         created=now,
         nonce=nonce,
     )

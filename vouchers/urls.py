@@ -17,6 +17,7 @@ urlpatterns = [
     path("vouchers/fail/", api.FailVouchers.as_view(), name="api-fail"),
     path("vouchers/return/", api.ReturnVouchers.as_view(), name="api-return"),
     path("vouchers/status/", api.VoucherStatus.as_view(), name="api-status"),
+    path("stamp-positions/", api.StampPositions.as_view(), name="api-stamp-positions"),
     path("schema/", SpectacularAPIView.as_view(permission_classes=[AllowAny]), name="api-schema"),
     path(
         "docs/",

@@ -1,6 +1,7 @@
 """What templates need besides Django: money, capital amounts, badges, ages, the shell around every page."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 from django import template
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 
 from budget.states import AdjustmentState, PlanState
 from core.models import IdempotencyKey
@@ -16,8 +19,11 @@ from core.money import format_yuan
 from dashboards.capital import capital_yuan
 from dashboards.desk import Desk, desk_of
 from dashboards.navigation import links, todo_counts
+from dashboards.seals_shown import StepToTake, coming_steps, post_label
+from evidence.selectors import status as log_status
 from monitoring.levels import Severity
 from monitoring.states import AlertState
+from parties.duties import Post
 from payments.states import DetailState, RequestState
 from reconciliation.states import DiscrepancyState, SheetState
 from vouchers.states import DeliveryState, InboxState, VoucherState
@@ -211,3 +217,45 @@ _FACTS = {
     "contract_no": "合同编号",
     "payees": "收款人",
 }
+
+
+# UKeys, seals and the evidence log ----------------------------------------------------------------------------------
+
+LOG_WATCHERS = (Post.SECURITY_AUDITOR, Post.SECURITY_ADMIN, Post.SEAL_KEEPER)
+
+
+@register.simple_tag(takes_context=True)
+def ukey_form(context: template.Context) -> str:
+    """Return the attribute of a form that is signed before it is sent; nothing where the region asks for no UKey."""
+    desk = desk_of(context["request"])
+    if desk.region is None or not desk.region.ukey_required:
+        return ""
+    return format_html(' data-ukey-prepare="{}"', reverse("ukey-prepare"))
+
+
+@register.simple_tag(takes_context=True)
+def sealing_steps(context: template.Context, rows: Iterable[Any], notices: Iterable[Any]) -> list[StepToTake]:
+    """Return what the next press affixes to the vouchers of these queue rows and quota notices."""
+    ids = [row.request.voucher_id for row in rows] + [notice.voucher_id for notice in notices]
+    return coming_steps(ids, desk_of(context["request"]).now)
+
+
+@register.simple_tag(takes_context=True)
+def log_alarm(context: template.Context) -> bool:
+    """Return whether the evidence log needs somebody's attention; asked only for those who watch over it.
+
+    The log's own page says more itself.
+    """
+    request = context.get("request")
+    if request is None or not getattr(request, "user", None) or not request.user.is_authenticated:
+        return False
+    if request.path == reverse("evidence"):
+        return False
+    desk = desk_of(request)
+    return desk.holds(*LOG_WATCHERS) and log_status(desk.now).alarm
+
+
+@register.filter
+def post_name(post: str) -> str:
+    """Return the name of a post."""
+    return post_label(post)

@@ -26,6 +26,7 @@ from dashboards.errors import ChoiceInvalid
 from dashboards.forms import amount_of, month_of, text_of, uuid_of
 from dashboards.navigation import PLAN_POSTS
 from dashboards.refusals import findings_of, refused_items
+from dashboards.signing import proof_of
 from payments.services import RETURN_REASONS
 
 AT_ONCE = 200
@@ -145,7 +146,7 @@ def approve(request: HttpRequest, desk: Desk) -> HttpResponse:
 
     def do() -> Done:
         ids = chosen(request)
-        outcome = approve_plans(plan_ids=ids, reviewer=desk.actor, now=desk.now)
+        outcome = approve_plans(plan_ids=ids, reviewer=desk.actor, now=desk.now, proof=proof_of(request))
         return done(outcome, verb="通过", next=_back(request), numbers=_numbers(ids), no="plan_no")
 
     return perform(request, desk, do, failed=lambda error: _review(request, desk, error))
@@ -167,6 +168,7 @@ def send_back(request: HttpRequest, desk: Desk) -> HttpResponse:
             reason_code=code,
             reason=text_of(request.POST, "reason", "意见"),
             now=desk.now,
+            proof=proof_of(request),
         )
         return done(outcome, verb="退回", next=_back(request), numbers=_numbers(ids), no="plan_no")
 
@@ -178,7 +180,7 @@ def _back(request: HttpRequest) -> str:
 
 
 @require_GET
-@officer("voucher_maker", "seal_keeper")
+@officer("voucher_maker", *selectors.KEEPERS)
 def notices(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Show approved authorised plans and the notices made so far."""
     return _notices(request, desk)

@@ -17,6 +17,7 @@ from dashboards.desk import Desk, action, officer
 from dashboards.forms import text_of
 from dashboards.navigation import REVIEW_POSTS
 from dashboards.refusals import findings_of
+from dashboards.signing import proof_of
 from dashboards.views.payments import find_request, numbers, track_context
 from payments.models import PaymentRequest
 from payments.services import (
@@ -78,7 +79,7 @@ def _pane(desk: Desk, selected: UUID | None, rows: list[selectors.QueueRow] | No
 def approve(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Approve requests at the node each waits at, and say for each what became of it."""
     return _decide(
-        request, desk, "通过", lambda ids: approve_payment_requests(request_ids=ids, reviewer=desk.actor, now=desk.now)
+        request, desk, "通过", lambda ids: approve_payment_requests(request_ids=ids, **_common(request, desk))
     )
 
 
@@ -90,7 +91,7 @@ def send_back(request: HttpRequest, desk: Desk) -> HttpResponse:
         request,
         desk,
         "退回",
-        lambda ids: return_payment_requests(request_ids=ids, reviewer=desk.actor, now=desk.now, **_reason(request)),
+        lambda ids: return_payment_requests(request_ids=ids, **_common(request, desk), **_reason(request)),
     )
 
 
@@ -102,8 +103,12 @@ def reject(request: HttpRequest, desk: Desk) -> HttpResponse:
         request,
         desk,
         "否决",
-        lambda ids: reject_payment_requests(request_ids=ids, reviewer=desk.actor, now=desk.now, **_reason(request)),
+        lambda ids: reject_payment_requests(request_ids=ids, **_common(request, desk), **_reason(request)),
     )
+
+
+def _common(request: HttpRequest, desk: Desk) -> dict[str, Any]:
+    return {"reviewer": desk.actor, "now": desk.now, "proof": proof_of(request)}
 
 
 def _reason(request: HttpRequest) -> dict[str, str]:

@@ -14,7 +14,8 @@ from dashboards.desk import Desk, action, officer
 from dashboards.errors import TextInvalid
 from dashboards.forms import text_of
 from dashboards.refusals import findings_of
-from dashboards.selectors import MAKERS, SEALERS
+from dashboards.selectors import KEEPERS, MAKERS, SEALERS
+from dashboards.signing import proof_of
 from dashboards.views.payments import numbers
 from payments.services import (
     cancel_payment_vouchers,
@@ -99,20 +100,20 @@ def seal_page(request: HttpRequest, desk: Desk) -> HttpResponse:
 
     def do() -> Done:
         ids = chosen(request)
-        outcome = seal_payment_vouchers(request_ids=ids, sealer=desk.actor, now=desk.now)
+        outcome = seal_payment_vouchers(request_ids=ids, sealer=desk.actor, now=desk.now, proof=proof_of(request))
         return done(outcome, verb="签章发送", next=reverse("voucher-seal"), numbers=numbers(ids))
 
     return perform(request, desk, do, failed=lambda error: _seal(request, desk, error))
 
 
 @action("voucher-seal")
-@officer("seal_keeper")
+@officer(*KEEPERS)
 def seal_notices(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Seal quota notices (5105 with its 5106), which sends them to the bank and to PBoC."""
 
     def do() -> Done:
         ids = chosen(request)
-        outcome = seal_quota_notices(notice_ids=ids, sealer=desk.actor, now=desk.now)
+        outcome = seal_quota_notices(notice_ids=ids, sealer=desk.actor, now=desk.now, proof=proof_of(request))
         numbers_of = dict(Voucher.objects.filter(pk__in=_vouchers(ids)).values_list("pk", "voucher_no"))
         for notice in outcome.accepted:
             notice.voucher_no = numbers_of.get(notice.voucher_id, "")
@@ -130,8 +131,9 @@ def _seal(request: HttpRequest, desk: Desk, error: TreasuryError | None = None) 
     context = {
         "rows": selectors.queue_rows(requests),
         "total": selectors.total_of(requests),
-        "notices": list(selectors.notices_to_seal(desk)) if desk.holds("seal_keeper") else [],
-        "keeper": desk.holds("seal_keeper"),
+        "notices": list(selectors.notices_to_seal(desk)) if desk.holds(*KEEPERS) else [],
+        "keeper": desk.holds(*KEEPERS),
+        "last": desk.holds("seal_keeper", "unit_sealer"),
         "findings": [(f.field, f) for f in findings_of(error)] if error else [],
     }
     return render(request, "vouchers/seal.html", context, status=error.http_status if error else 200)

@@ -1,11 +1,13 @@
 """The voucher library: every document of ours, what stands in it, and what became of it."""
 
+import io
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_GET
 
 from core.errors import NotFound, TreasuryError
@@ -13,10 +15,14 @@ from core.models import Transition
 from dashboards import selectors
 from dashboards.acting import uuid_or_none
 from dashboards.desk import READERS, Desk, officer
+from dashboards.signing import origin_of
+from dashboards.voucher_paper import OnPaper, pdf_of, put_on_paper
 from parties.selectors import visible_unit_codes
 from payments.models import PaymentRequest
+from reconciliation.bundles.exporting import export_bundle
 from vouchers.codec import decode_content
 from vouchers.models import Delivery, InboxMessage, Voucher
+from vouchers.paper.svg import page_svg
 from vouchers.schema import Field, known_types, voucher_type
 from vouchers.states import LIBRARY_CODE, InboxState, VoucherState
 
@@ -91,7 +97,7 @@ def _read(text: bytes) -> tuple[list[Shown], list[list[Shown]]]:
 @require_GET
 @officer(*READERS)
 def voucher_detail(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
-    """Show one voucher: fields, state in the library, sendings, receipt, signature."""
+    """Show one voucher: its paper, fields, signatures and stamps verified now, sendings, receipt, history."""
     voucher = find_voucher(desk, pk)
     main, details = _read(bytes(voucher.text))
     receipt = receipt_of(voucher)
@@ -102,8 +108,12 @@ def voucher_detail(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
         except TreasuryError:  # a refused receipt may be unreadable; its reason is shown instead
             answer = []
     delivery = Delivery.objects.filter(voucher=voucher).select_related("partner").first()
+    on_paper = _on_paper(request, desk, voucher, receipt)
     context = {
         "voucher": voucher,
+        # Written by vouchers.paper.svg, which lets nothing of a seal's picture through but shapes and escaped text.
+        "pages": [mark_safe(page_svg(page)) for page in on_paper.pages],
+        "judged": on_paper.numbered(),
         "type_name": voucher_type(voucher.voucher_type).cn,
         "library_code": LIBRARY_CODE[VoucherState(voucher.state)],
         "main": main,
@@ -130,6 +140,30 @@ def receipt_of(voucher: Voucher) -> InboxMessage | None:
     return rows.exclude(state=InboxState.REFUSED).first() or rows.first()
 
 
+def _on_paper(request: HttpRequest, desk: Desk, voucher: Voucher, receipt: InboxMessage | None) -> OnPaper:
+    return put_on_paper(voucher, receipt, base_url=origin_of(request), now=desk.now)
+
+
+@require_GET
+@officer(*READERS)
+def voucher_pdf(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
+    """Send the paper as PDF/A with the signed originals inside."""
+    voucher = find_voucher(desk, pk)
+    receipt = receipt_of(voucher)
+    made = pdf_of(voucher, receipt, _on_paper(request, desk, voucher, receipt), made_at=desk.now)
+    return _file(made, "application/pdf", f"{voucher.voucher_type}-{voucher.voucher_no}.pdf")
+
+
+@require_GET
+@officer(*READERS)
+def voucher_bundle(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
+    """Send the voucher with everything that proves it, to be verified anywhere (docs/verifying.md)."""
+    voucher = find_voucher(desk, pk)
+    out = io.BytesIO()
+    export_bundle([voucher.pk], out, now=desk.now)
+    return _file(out.getvalue(), "application/zip", f"{voucher.voucher_type}-{voucher.voucher_no}-evidence.zip")
+
+
 @require_GET
 @officer(*READERS)
 def voucher_xml(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
@@ -150,8 +184,10 @@ def receipt_xml(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
 
 
 def _xml(inner: bytes, name: str) -> HttpResponse:
+    return _file(inner, "application/xml; charset=GBK", name)
+
+
+def _file(content: bytes, content_type: str, name: str) -> HttpResponse:
     return HttpResponse(
-        inner,
-        content_type="application/xml; charset=GBK",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        content, content_type=content_type, headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )

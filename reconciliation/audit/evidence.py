@@ -21,7 +21,7 @@ from typing import Any
 
 from django.db import connection
 
-from seals.certificates import parse_certificate
+from seals.certificates import parse_certificate, suites_for
 from seals.models import Certificate
 from seals.suites import get_suite
 from seals.verifying import decode_signature
@@ -82,8 +82,11 @@ class Register:
         if not row.valid_from <= signed.at <= row.valid_to:
             return "签名证书当时不在有效期内"
         signature = decode_signature(value)
-        key = parse_certificate(row.pem).public_key
-        if signature is None or not get_suite(row.suite_id).verify(key, signed.text, signature):
+        certificate = parse_certificate(row.pem)
+        if signature is None or not any(
+            get_suite(suite_id).verify(certificate.public_key_for(suite_id), signed.text, signature)
+            for suite_id in suites_for(certificate)
+        ):
             return "签名与存储的原文不符"
         return ""
 

@@ -1,13 +1,14 @@
-"""Whose certificates we accept, with which suite and when, and every use of a seal."""
+"""Whose certificates we accept, with which suite and when, what has been revoked, and every use of a key."""
 
 import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 
 from core.ids import new_id
-from seals.suites import SUITE_IDS
+from core.models import RegionYearModel, append_only
+from evidence.triggers import witnessed
 
-_SUITE_CHOICES = [(suite_id, suite_id) for suite_id in SUITE_IDS]
+SUITE_CHOICES = [(s, s) for s in ("sm2-sm3", "ecdsa-p256-sha256", "rsa-sha256", "rsa-sha1")]
 _NO_DELETE = pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete)
 
 
@@ -15,17 +16,22 @@ class TrustedAuthority(models.Model):
     """A certificate authority whose signing certificates may be registered. Withdrawn by `active`, never deleted."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    suite_id = models.CharField("密码套件", max_length=32, choices=_SUITE_CHOICES)
+    suite_id = models.CharField("密码套件", max_length=32, choices=SUITE_CHOICES)
     subject = models.CharField("名称", max_length=400)
     fingerprint_sm3 = models.CharField("SM3 指纹", max_length=64, unique=True)
     pem = models.TextField("证书")
     valid_from = models.DateTimeField("生效时间")
     valid_to = models.DateTimeField("失效时间")
     active = models.BooleanField("信任", default=True)
+    needs_list = models.BooleanField("须有当期吊销列表", default=False)
 
     class Meta:
         verbose_name = verbose_name_plural = "受信任的证书机构"
-        triggers = [_NO_DELETE, pgtrigger.ReadOnly(name="identity_fixed", exclude=["active"])]
+        triggers = [
+            witnessed("authority.trusted"),
+            _NO_DELETE,
+            pgtrigger.ReadOnly(name="identity_fixed", exclude=["active", "needs_list"]),
+        ]
 
     def __str__(self) -> str:
         return self.subject
@@ -43,7 +49,7 @@ class Certificate(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation_code = models.CharField("机构代码", max_length=64)
-    suite_id = models.CharField("密码套件", max_length=32, choices=_SUITE_CHOICES)
+    suite_id = models.CharField("密码套件", max_length=32, choices=SUITE_CHOICES)
     serial_hex = models.CharField("序列号", max_length=40)
     subject = models.CharField("主题", max_length=400)
     issuer = models.CharField("签发者", max_length=400)
@@ -69,6 +75,12 @@ class Certificate(models.Model):
             models.CheckConstraint(name="certificate_dates_in_order", condition=Q(valid_to__gt=F("valid_from"))),
         ]
         triggers = [
+            witnessed("certificate.registered"),
+            witnessed(
+                "certificate.revoked",
+                operation=pgtrigger.Update,
+                condition="former.revoked_at IS NULL AND fact.revoked_at IS NOT NULL",
+            ),
             _NO_DELETE,
             pgtrigger.ReadOnly(name="identity_fixed", exclude=["status", "revoked_at", "revoke_reason"]),
             pgtrigger.Protect(
@@ -88,7 +100,7 @@ class SignatureProfile(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation_code = models.CharField("机构代码", max_length=64)
-    suite_id = models.CharField("密码套件", max_length=32, choices=_SUITE_CHOICES)
+    suite_id = models.CharField("密码套件", max_length=32, choices=SUITE_CHOICES)
     valid_from = models.DateField("启用日期")
     valid_to = models.DateField("停用日期（含）", null=True, blank=True)
 
@@ -107,10 +119,29 @@ class SignatureProfile(models.Model):
         return f"{self.organisation_code} {self.suite_id}"
 
 
-class SealUse(models.Model):
-    """One signature put on one voucher: the fact by which every use of a key can be accounted for. Append-only."""
+class RevocationList(models.Model):
+    """An authority's list of revoked certificates (CRL), as received. Append-only; the latest number counts."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    authority = models.ForeignKey(TrustedAuthority, models.PROTECT, related_name="lists")
+    number = models.DecimalField("序号", max_digits=50, decimal_places=0)
+    der = models.BinaryField()
+    this_update = models.DateTimeField("本次更新")
+    next_update = models.DateTimeField("下次更新")
+    received_at = models.DateTimeField("收到时间")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "证书吊销列表"
+        constraints = [models.UniqueConstraint(fields=["authority", "number"], name="one_list_per_number")]
+        triggers = [append_only(), witnessed("list.received")]
+
+    def __str__(self) -> str:
+        return f"{self.authority} {self.number}"
+
+
+class SealUse(RegionYearModel):
+    """One signature put on one voucher: the fact by which every use of a key can be accounted for. Append-only."""
+
     organisation_code = models.CharField("机构代码", max_length=64)
     position = models.CharField("签章位置", max_length=20)
     certificate = models.ForeignKey(Certificate, verbose_name="证书", on_delete=models.PROTECT, db_index=False)

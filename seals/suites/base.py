@@ -1,8 +1,8 @@
-"""What every crypto suite offers. A suite is one signature algorithm with one digest on one curve, and nothing else."""
+"""What every crypto suite offers. A suite is one signature algorithm with one digest and one kind of key."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from seals.errors import KeyNotUsable
 
@@ -36,30 +36,33 @@ class PrivateKeyHandle:
 class Suite(ABC):
     """One way of signing. Which suite applies follows from the partner's profile, never from the message.
 
-    Signatures are the DER value SEQUENCE { r INTEGER, s INTEGER }. Keys come back as handles that are bound to the
-    suite, so a key of one suite is refused by the other instead of giving a signature of a third kind.
+    Signatures on a curve are the DER value SEQUENCE { r INTEGER, s INTEGER }, RSA's are as long as the modulus. Keys
+    come back as handles that are bound to the suite, so a key of one suite is refused by the other instead of giving a
+    signature of a third kind. A verify-only suite reads what partners signed long ago and makes nothing new.
     """
 
     id: str
+    status: Literal["current", "verify-only"] = "current"
     digest_name: str  # as hashlib names it
-    curve_oid: str
     signature_oid: str
+    longest_signature: int = 72  # bytes
 
     @abstractmethod
     def digest(self, data: bytes) -> bytes:
-        """The suite's own digest of `data`, 32 bytes."""
+        """The suite's own digest of `data`: 32 bytes, 20 with SHA-1."""
 
     @abstractmethod
     def sign(self, private_key: PrivateKeyHandle, data: bytes) -> bytes:
         """Sign `data` (not its digest).
 
-        :returns: the DER signature value, at most 72 bytes.
+        :returns: the signature value, at most `longest_signature` bytes.
         :raises KeyNotUsable: if the key belongs to another suite.
+        :raises SuiteVerifyOnly: if nothing may be signed with this suite any more.
         """
 
     @abstractmethod
     def verify(self, public_key: PublicKeyHandle, data: bytes, signature: bytes) -> bool:
-        """True only if `signature` is a strictly DER-encoded signature of `data`. Malformed bytes give False.
+        """True only if `signature`, in its one strict encoding, is a signature of `data`. Malformed bytes give False.
 
         :raises KeyNotUsable: if the key belongs to another suite.
         """
@@ -68,19 +71,23 @@ class Suite(ABC):
     def load_private_key(self, pem: bytes, password: bytes | None = None) -> PrivateKeyHandle:
         """Read a PEM private key (PKCS#8, encrypted or not; also the older EC PRIVATE KEY).
 
-        :raises KeyNotUsable: if it cannot be read, the password is wrong, or it lies on another curve.
+        :raises KeyNotUsable: if it cannot be read, the password is wrong, or it is no key of this suite.
+        :raises SuiteVerifyOnly: as `sign`.
         """
 
     @abstractmethod
     def load_public_key(self, spki_der: bytes) -> PublicKeyHandle:
-        """Read a SubjectPublicKeyInfo: named curve of this suite, uncompressed point. Handles are cached.
+        """Read a SubjectPublicKeyInfo: the suite's named curve with an uncompressed point, or RSA. Handles are cached.
 
-        :raises KeyNotUsable: for any other curve or form, or a point that is not on the curve.
+        :raises KeyNotUsable: for any other curve or form, a point off the curve, an RSA key outside the limits.
         """
 
     @abstractmethod
     def generate_private_key(self) -> PrivateKeyHandle:
-        """A new private key from the library's random generator."""
+        """A new private key from the library's random generator.
+
+        :raises SuiteVerifyOnly: as `sign`.
+        """
 
     @abstractmethod
     def private_key_pem(self, private_key: PrivateKeyHandle, password: bytes | None = None) -> bytes:

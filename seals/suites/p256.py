@@ -3,11 +3,12 @@
 import hashlib
 from functools import lru_cache
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from seals.errors import KeyNotUsable
+from seals.suites import pkcs8
 from seals.suites.base import PrivateKeyHandle, PublicKeyHandle, Suite
 
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
@@ -39,10 +40,7 @@ class EcdsaP256Sha256(Suite):
         return True
 
     def load_private_key(self, pem: bytes, password: bytes | None = None) -> PrivateKeyHandle:
-        try:
-            key = serialization.load_pem_private_key(pem, password)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise KeyNotUsable("私钥无法读取，或口令不对。", suite=self.id) from error
+        key = pkcs8.read(pem, password, self.id)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
             raise KeyNotUsable("私钥不在 P-256 曲线上。", suite=self.id)
         return self._handle(key)
@@ -54,11 +52,7 @@ class EcdsaP256Sha256(Suite):
         return self._handle(ec.generate_private_key(ec.SECP256R1()))
 
     def private_key_pem(self, private_key: PrivateKeyHandle, password: bytes | None = None) -> bytes:
-        encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-        pem: bytes = self._native(private_key).private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
-        )
-        return pem
+        return pkcs8.write(self._native(private_key), password)
 
     def _handle(self, key: ec.EllipticCurvePrivateKey) -> PrivateKeyHandle:
         spki = key.public_key().public_bytes(

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from seals import der
 from core.digests import sm3
+from seals import der
 from seals.errors import KeyNotUsable, SuiteUnavailable
 from seals.suites import libcrypto
 from seals.suites.base import SPKI_HEAD, PrivateKeyHandle, PublicKeyHandle, Suite

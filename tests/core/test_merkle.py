@@ -39,6 +39,12 @@ def test_every_leaf_is_proved_and_no_other_passes(size):
             assert not merkle.verify_inclusion(LEAVES[index], (index + 1) % size, size, path, root)
 
 
+@pytest.mark.parametrize("size", range(34))
+def test_all_proofs_at_once_are_the_proofs_one_by_one(size):
+    leaves = LEAVES[:size]
+    assert merkle.inclusion_paths(leaves) == [merkle.inclusion_path(leaves, index) for index in range(size)]
+
+
 @pytest.mark.parametrize("size", range(1, 34))
 def test_every_beginning_is_proved_and_a_fork_is_not(size):
     root = merkle.root_of(LEAVES[:size])

@@ -8,40 +8,57 @@ from django.test import Client
 from django.urls import get_resolver
 
 from demo import world
-from tests.acts import draft, sent, submit
+from tests.acts import draft, newcomer, sent, submit
+from tests.ukeys import Hand, ukeys_required
 
+SECURITY, AUDITOR = {"aq-gl"}, {"aq-sj"}  # 安全保密员, 安全审计员
 OFFICERS = (
-    *("u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "ys-jb", "ys-fz", "jkw-sh", "gk-jh", "gk-sh", "gk-kz"),
-    *("gk-zd", "gk-yz", "gk-dz", "gk-jk", "admin"),
+    *("u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz", "ys-jb", "ys-fz", "jkw-sh", "gk-jh"),
+    *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "aq-gl", "aq-sj", "admin"),
 )
-UNIT = {"u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz"}
-BUSINESS = set(OFFICERS) - {"admin"}
-BUREAU = BUSINESS - UNIT
+UNIT = {"u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz"}
+BUSINESS = set(OFFICERS) - {"admin"} - SECURITY - AUDITOR
+READERS = BUSINESS | AUDITOR
+BUREAU = READERS - UNIT
 CLERK = {"u101001-jb"}
+SEALERS = {"u101001-yz", "u101001-mz", "gk-yz", "gk-mz"}
 PAGES = {
     "/": set(OFFICERS),
-    "/payments/": BUSINESS,
-    "/payments/?state=reissuable&q=1": BUSINESS,
+    "/payments/": READERS,
+    "/payments/?state=reissuable&q=1": READERS,
     "/payments/new/": CLERK,
     "/payments/balance/": CLERK,
     "/review/": {"u101001-fh", "u101001-fz", "jkw-sh", "gk-sh", "gk-kz"},
     "/monitoring/": BUREAU | CLERK,
-    "/vouchers/": BUSINESS,
+    "/vouchers/": READERS,
     "/vouchers/make/": {"u101001-jb", "gk-zd"},
-    "/vouchers/seal/": {"u101001-yz", "gk-yz"},
+    "/vouchers/seal/": SEALERS,
     "/exchange/": BUREAU,
-    "/plans/": BUSINESS,
+    "/plans/": READERS,
     "/plans/new/": CLERK,
     "/plans/review/": {"u101001-fh", "jkw-sh", "gk-jh"},
-    "/plans/notices/": {"gk-zd", "gk-yz"},
-    "/indicators/": BUSINESS,
+    "/plans/notices/": {"gk-zd", "gk-yz", "gk-mz"},
+    "/indicators/": READERS,
     "/indicators/adjustments/": {"ys-jb", "ys-fz"},
     "/indicators/adjustments/new/": {"ys-jb"},
-    "/quotas/": BUSINESS,
+    "/quotas/": READERS,
     "/clearing/": BUREAU,
-    "/reconciliation/": {"gk-dz", "gk-kz"},
-    "/days/": {"gk-dz", "gk-kz"},
+    "/reconciliation/": {"gk-dz", "gk-kz"} | AUDITOR,
+    "/days/": {"gk-dz", "gk-kz"} | AUDITOR,
+    "/ukey/": BUSINESS,
+    "/ukey/officers/": {"gk-yz"} | SECURITY,
+    "/ukey/officers/?status=soon&q=%00": {"gk-yz"} | SECURITY,
+    "/seals/": SEALERS | SECURITY | AUDITOR,
+    "/evidence/": BUREAU | SECURITY,
 }
+
+
+@pytest.fixture
+def at(at):
+    """With the two administrators' posts that the demonstration leaves empty."""
+    newcomer("aq-gl", "security_admin")
+    newcomer("aq-sj", "security_auditor")
+    return at
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -60,6 +77,19 @@ def test_the_navigation_has_no_dead_link(at, username):
     for link in links:
         if not link.startswith("/static/"):
             assert at(username).get(link).status_code == 200, link
+
+
+def test_without_the_ukey_that_is_asked_for_only_the_page_to_get_one_opens(at):
+    ukeys_required()
+    for path in PAGES:
+        response = at("gk-yz").get(path)
+        if path == "/ukey/":
+            assert response.status_code == 200 and "您这次登录没有用 UKey" in response.content.decode()
+        else:
+            assert response.status_code == 302 and response["location"] == "/ukey/", path
+    assert at("gk-yz").get("/", accept="application/json").status_code == 403
+    assert Hand("gk-yz").client().get("/vouchers/seal/").status_code == 200
+    assert at("aq-gl").get("/ukey/officers/").status_code == 200  # no business post: somebody must approve the first
 
 
 def test_nobody_gets_in_without_logging_in(city):
@@ -96,6 +126,9 @@ def test_opening_the_address_of_a_button_leads_to_its_page(at):
         ("u101001-fh", "/review/return/", "/review/"),
         ("gk-zd", "/vouchers/make/void/", "/vouchers/make/"),
         ("gk-dz", "/reconciliation/close/", "/reconciliation/"),
+        ("gk-sh", "/ukey/request/", "/ukey/"),
+        ("gk-yz", "/ukey/officers/revoke/", "/ukey/officers/"),
+        ("gk-yz", "/seals/file/", "/seals/"),
     ):
         assert at(username).get(path)["location"] == page
 
@@ -105,6 +138,10 @@ def test_asking_with_nonsense_is_answered_in_words(at):
     nil = "00000000-0000-0000-0000-000000000000"
     for path in ("/review/?sel=%00", f"/review/?sel={nil}", "/payments/?q=%00&before=x", "/vouchers/?type=%00&q=%00"):
         assert at("gk-sh").get(path).status_code in (200, 404), path
+    for path in ("/evidence/?stream=%00&seq=x&before=-1", "/evidence/?stream=990200000/2026", "/evidence/?seq=9999999"):
+        assert at("gk-dz").get(path).status_code in (200, 404), path
+    for path in (f"/seals/{nil}/picture/", "/ukey/officers/?status=x&q=%E4%BA%BA"):
+        assert at("gk-yz").get(path).status_code in (200, 404), path
     for path in ("/reconciliation/?date=2026-13-45", "/reconciliation/?date=1999-01-01", "/days/?done=%00"):
         assert at("gk-dz").get(path).status_code in (200, 404), path
     assert at("u101001-jb").get("/payments/balance/?indicator=x&lines-0-amount=1e9").status_code == 200

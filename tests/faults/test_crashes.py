@@ -19,10 +19,11 @@ import redis
 from launcher.environment import ROOT, Run, private, temporary_folder
 from launcher.supervisor import Supervisor, end, spawn
 from launcher.system import System, manage
+from tests.signer.memory import children_of, keys_below, search_process
 
 pytestmark = pytest.mark.system
 
-LONGEST_DAY_SECONDS = 200
+LONGEST_DAY_SECONDS = 300
 FLUSH = "valkey is flushed"
 # Finished steps of the day → what happens a moment later, inside the next step.
 KILLS = {
@@ -31,6 +32,8 @@ KILLS = {
     3: FLUSH,
     4: "sim-bank-b",
     5: "postgres",
+    6: "signer",
+    7: "ukey-agent",
     8: "sim-bank-b",
     9: FLUSH,
     10: "web",
@@ -40,6 +43,7 @@ KILLS = {
     14: FLUSH,
     15: "sim-pboc",
     16: "web",
+    17: "sim-tsa",
 }
 
 
@@ -123,7 +127,18 @@ def test_the_day_completes_with_the_same_figures_whatever_is_killed(system: Syst
 
     print(output.read_text())
     assert code == 0, output.read_text()[-4000:]
-    assert len(done) == len(KILLS) and {"worker", "web", "sim-bank-b", "postgres", FLUSH} <= set(done)
+    assert len(done) == len(KILLS) and {"worker", "web", "signer", "sim-bank-b", "postgres", FLUSH} <= set(done)
     for argv in ([sys.executable, "-m", "tests.journeys.after_the_day"], manage(["audit"])):
         told = os.environ | system.driver_environment()
         assert system.supervisor.run(argv, env=told, log="after") == 0, system.supervisor.log_end("after")
+    assert_only_the_signer_holds_keys(system)
+
+
+def assert_only_the_signer_holds_keys(system: System) -> None:
+    """Walk through the memory of every process of ours, in which the day has left what it left."""
+    needles = keys_below(system.run.keys, system.run.secret("key_password"))
+    pids = system.supervisor.pids()
+    for name in ("web", "worker", "beat"):
+        for pid in (pids[name], *children_of(pids[name])):
+            assert search_process(pid, needles) == [], f"{name} {pid}"
+    assert search_process(pids["signer"], needles) != []  # else the walk would prove nothing

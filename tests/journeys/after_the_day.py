@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import sys
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,7 +48,7 @@ class Caller(Partner):
             "application/xml; charset=GBK",
             key_id=f"{self.organisation}:{self.certificate.serial_hex}",
             suite=self.suite,
-            private_key=self.key,
+            sign=partial(self.suite.sign, self.key),
             created=timezone.now(),
             nonce=secrets.token_urlsafe(18),
             idempotency_key=secrets.token_hex(8),
@@ -122,7 +123,7 @@ def limits(tries: Tries) -> None:
     form = {"indicator": str(books.indicator("I6").pk), "month": "6", "amount": "1200000.00", "then": "submit"}
     [plan] = tries.as_("u205001-jb").post("/plans/new/", form)
     for reviewer in ("u205001-fh", "xzzf-sh", "gk-jh"):
-        tries.as_(reviewer).post("/plans/review/approve/", {"ids": plan["id"]})
+        tries.as_(reviewer).sign_and_post("/plans/review/approve/", {"ids": plan["id"]})
     tries.expect("(3) 调增后计划额度", str(books.quota("I6")), "1300000.00")
     refused = tries.request("I6", "1300000.01", "31002")
     tries.expect("(3) I6 1,300,000.01 超指标（冻结计入）", "indicator_exceeded" in refused, True)
@@ -187,7 +188,7 @@ def second_refund(tries: Tries) -> None:
 
 def altered_after_sealing(tries: Tries) -> None:
     """(8): the amount of a sealed voucher is changed on its way, and in our own library."""
-    finance = Caller(Path(os.environ["GUOKU_KEY_DIR"]), world.FINANCE)
+    finance = Caller(Path(os.environ["GUOKU_KEY_DIR"]), world.FINANCE, os.environ["GUOKU_KEY_PASSWORD"])
     sealed = books.read(lambda: Voucher.objects.get(voucher_type="8202", voucher_no="SZ0001"))
     inner = base64.b64decode(bytes(sealed.text)).replace(b"<VoucherNo>SZ0001<", b"<VoucherNo>SZ9001<")
     inner = inner.replace(b"12345.67", b"92345.67").replace(b">SZ0001<", b">SZ9001<")

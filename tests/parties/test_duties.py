@@ -16,7 +16,7 @@ from tests import acts
 MAKERS = {"unit_clerk", "budget_clerk", "voucher_maker"}
 REVIEWERS = {"unit_reviewer", "section_reviewer", "plan_reviewer", "monitor_officer"}
 APPROVERS = {"unit_leader", "budget_approver", "payment_reviewer", "treasury_chief"}
-SEALERS = {"unit_sealer", "seal_keeper"}
+SEALERS = {"unit_sealer", "unit_name_seal", "seal_keeper", "name_seal"}
 RECONCILERS = {"reconciler"}
 ADMINS = {"system_admin", "security_admin", "security_auditor"}
 BUSINESS = MAKERS | REVIEWERS | APPROVERS | SEALERS | RECONCILERS
@@ -31,8 +31,9 @@ APART = [
 ]
 FORBIDDEN = {frozenset({a, b}) for left, right in APART for a in left for b in right}
 FORBIDDEN |= {frozenset({a, b}) for a in ADMINS for b in ADMINS if a != b}
+FORBIDDEN |= {frozenset({"seal_keeper", "name_seal"}), frozenset({"unit_sealer", "unit_name_seal"})}
 
-UNIT_OF = dict.fromkeys(("unit_clerk", "unit_reviewer", "unit_leader", "unit_sealer"), "101001")
+UNIT_OF = dict.fromkeys(("unit_clerk", "unit_reviewer", "unit_leader", "unit_sealer", "unit_name_seal"), "101001")
 START = date(2026, 1, 1)
 BY = system_actor("test")
 
@@ -62,7 +63,7 @@ def insert(user, post, *, unit=None, valid_from=START, valid_to=None):
 
 def test_every_post_stands_in_the_matrix():
     assert set(Post.values) == BUSINESS | ADMINS
-    assert len(FORBIDDEN) == 3 * 4 + 3 * 2 + 3 + 4 + 2 + 3 * 14 + 3
+    assert len(FORBIDDEN) == 3 * 4 + 3 * 4 + 3 + 4 + 4 + 3 * 16 + 3 + 2
 
 
 def test_the_code_forbids_exactly_the_pairs_of_the_matrix():

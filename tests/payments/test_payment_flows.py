@@ -16,7 +16,7 @@ from vouchers.states import VOUCHER_FLOW, VoucherState
 UNIT_CLERK = {"unit_clerk"}
 REVIEWERS = {"unit_reviewer", "unit_leader", "section_reviewer", "payment_reviewer", "treasury_chief"}
 MAKERS = {"voucher_maker", "unit_clerk"}
-SEALERS = {"seal_keeper", "unit_sealer"}
+SEALERS = {"seal_keeper", "unit_sealer", "name_seal", "unit_name_seal"}
 BANK, PBOC, OFFICER = {"agent_bank"}, {"pboc"}, {"monitor_officer"}
 
 REQUESTS = {
@@ -44,7 +44,11 @@ REQUESTS = {
         "cancel": ("voided", UNIT_CLERK),
     },
     "approved": {"issue": ("vouchered", MAKERS)},
-    "vouchered": {"cancel_voucher": ("approved", MAKERS), "seal": ("sealed", SEALERS)},
+    "vouchered": {
+        "cancel_voucher": ("approved", MAKERS),
+        "stamp": ("vouchered", SEALERS),
+        "seal": ("sealed", SEALERS),
+    },
     "sealed": {
         "accept": ("accepted", BANK),
         "bank_refuse": ("bank_refused", BANK),
@@ -68,7 +72,7 @@ REQUESTS = {
 DETAILS = {"open": {"pay": ("paid", BANK), "fail": ("failed", BANK)}, "paid": {}, "failed": {}}
 RECEIVERS = {"agent_bank", "pboc"}
 VOUCHERS = {
-    "generated": {"seal": ("sealed", {"seal_keeper", "unit_sealer", "system"}), "void": ("void", MAKERS)},
+    "generated": {"seal": ("sealed", SEALERS | {"system"}), "void": ("void", MAKERS)},
     "sealed": {
         "sign_for": ("signed_for", RECEIVERS),
         "refuse": ("refused", RECEIVERS),

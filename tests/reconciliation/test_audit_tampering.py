@@ -38,6 +38,12 @@ def waiting(amount: str) -> str:
 
 ONE_BY_ONE = [
     Tamper(
+        "noted fact taken out of the evidence log",
+        ("I18",),
+        """DELETE FROM evidence_entry
+            WHERE id = (SELECT min(id) FROM evidence_entry WHERE kind = 'review.decided') RETURNING subject_id""",
+    ),
+    Tamper(
         "quota granted by hand",
         ("I02",),
         """UPDATE budget_quota SET amount_granted = amount_granted + 1

@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, InternalError, connection, transaction
-from django.test.utils import CaptureQueriesContext
 
 from core.digests import sm3_hex
 from seals.errors import (
@@ -19,19 +18,20 @@ from seals.errors import (
     KeyNotUsable,
     NoSigningKey,
 )
-from seals.keystore import private_key_for
 from seals.models import Certificate, SealUse, SignatureProfile, TrustedAuthority
 from seals.pki import OrganisationSpec, make_demo_pki
 from seals.services import (
     SealUseFacts,
+    certificate_ids,
     import_demo_pki,
     record_seal_uses,
     register_certificate,
     revoke_certificate,
 )
-from seals.signing import sign_texts
 from seals.suites import get_suite
 from seals.verifying import TextToVerify, verify_texts
+from signer.keystore import private_key_for
+from tests import acts
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
 NOON, TODAY = datetime(2026, 11, 23, 4, tzinfo=UTC), date(2026, 11, 23)
@@ -39,8 +39,13 @@ TEXT = base64.b64encode("<?xml version='1.0' encoding='GBK'?>".encode("gbk"))
 
 
 def signed_by(organisation_code, text=TEXT):
-    (signed,) = sign_texts(organisation_code=organisation_code, texts=[text])
-    return TextToVerify(organisation_code, text, signed.signature_b64, signed.serial_hex)
+    key = private_key_for(organisation_code)
+    value = key.sign(text)
+    return TextToVerify(organisation_code, text, base64.b64encode(value).decode(), key.certificate.serial_hex)
+
+
+def use_of(certificate, text=TEXT, *, organisation_code="BANK-A", position="yh_zzz"):
+    return SealUseFacts("990100000", 2026, organisation_code, uuid4(), position, certificate.pk, text)
 
 
 def verdict(item, *, at=NOON, on=TODAY):
@@ -55,18 +60,10 @@ def test_signed_text_verifies_under_its_own_certificate(registered, code):
     assert (found.ok, found.reason_code, found.certificate_id) == (True, None, registered[code].pk)
 
 
-def test_signature_is_padded_base64_of_the_der_value_over_the_base64_text(registered, pki):
-    (signed,) = sign_texts(organisation_code="BANK-A", texts=[TEXT])
-
-    value = base64.b64decode(signed.signature_b64, validate=True)
-    suite = get_suite("sm2-sm3")
-    public = suite.public_key_of(suite.load_private_key((pki / "BANK-A" / "key.pem").read_bytes()))
-    assert value[0] == 0x30
-    assert suite.verify(public, TEXT, value)
-    assert not suite.verify(public, base64.b64decode(TEXT), value)
-    assert signed.suite_id == "sm2-sm3"
-    assert signed.certificate_pem == (pki / "BANK-A" / "cert.pem").read_text()
-    assert signed.certificate_id == registered["BANK-A"].pk
+def test_signature_is_of_the_base64_text_and_not_of_what_it_decodes_to(registered):
+    item = signed_by("BANK-A")
+    assert verdict(item).ok
+    assert not verdict(replace(item, text=base64.b64decode(TEXT))).ok
 
 
 def reason(item, **when):
@@ -97,8 +94,6 @@ def test_revoked_certificate_is_refused_from_that_instant_on(registered):
 
     assert reason(item) == "certificate_revoked"
     assert verdict(item, at=NOON - timedelta(seconds=1)).ok
-    with pytest.raises(CertificateNotRegistered):
-        sign_texts(organisation_code="BANK-A", texts=[TEXT])
 
 
 def test_certificate_before_and_after_its_dates(registered):
@@ -165,29 +160,29 @@ def test_one_bad_item_does_not_touch_its_neighbours(registered):
 
 
 def statements(action):
-    with CaptureQueriesContext(connection) as queries:
+    with acts.statements() as seen:
         result = action()
-    return len(queries), result
+    return len(seen), result
 
 
 def test_statements_do_not_grow_with_the_batch(registered):
     counts = {}
+    bank = registered["BANK-B"]
     for size in (10, 500):
-        texts = [TEXT + b"%d" % number for number in range(size)]
-        signing, signed = statements(lambda texts=texts: sign_texts(organisation_code="BANK-B", texts=texts))
-        items = [
-            TextToVerify("BANK-B", text, one.signature_b64, one.serial_hex)
-            for text, one in zip(texts, signed, strict=True)
-        ]
+        items = [signed_by("BANK-B", TEXT + b"%d" % number) for number in range(size)]
         verifying, verdicts = statements(lambda items=items: verify_texts(items, at=NOON, on=TODAY))
-        uses = [
-            SealUseFacts(uuid4(), "cz_qm", one.certificate_id, text) for text, one in zip(texts, signed, strict=True)
-        ]
-        recording, _ = statements(lambda uses=uses: record_seal_uses(organisation_code="BANK-B", uses=uses, now=NOON))
+        finding, _ = statements(lambda: certificate_ids({("BANK-B", bank.serial_hex)}))
+        uses = [use_of(bank, item.text, organisation_code="BANK-B") for item in items]
+        recording, _ = statements(lambda uses=uses: record_seal_uses(uses, now=NOON))
         assert all(found.ok for found in verdicts)
-        counts[size] = (signing, verifying, recording)
+        counts[size] = (verifying, finding, recording)
 
-    assert counts[10] == counts[500] == (1, 2, 1)
+    assert counts[10] == counts[500] == (2, 1, 1)
+
+
+def test_a_mark_under_a_certificate_that_is_not_registered_is_refused(registered):
+    with pytest.raises(CertificateNotRegistered):
+        certificate_ids({("BANK-A", registered["BANK-B"].serial_hex)})
 
 
 def test_keystore_reads_a_key_once_and_again_when_its_file_changed(registered, tmp_path, settings):
@@ -200,9 +195,7 @@ def test_keystore_reads_a_key_once_and_again_when_its_file_changed(registered, t
         path.unlink()
     make_demo_pki(tmp_path, [OrganisationSpec("BANK-A", "甲银行", "sm2-sm3")], START, END)
 
-    assert private_key_for("BANK-A").private_key.spki != first.private_key.spki
-    with pytest.raises(CertificateNotRegistered):
-        sign_texts(organisation_code="BANK-A", texts=[TEXT])
+    assert private_key_for("BANK-A").certificate.spki != first.certificate.spki
 
 
 @pytest.mark.parametrize("code", ["BANK-C", "", ".", "..", "../BANK-A", "/etc", "ca/sm2-sm3"])
@@ -233,7 +226,7 @@ def test_encrypted_key_needs_the_password_of_the_settings(tmp_path, settings):
     with pytest.raises(KeyNotUsable):
         private_key_for("BANK-A")
     settings.GUOKU_KEY_PASSWORD = "4711"
-    assert private_key_for("BANK-A").suite_id == "sm2-sm3"
+    assert private_key_for("BANK-A").certificate.suite_id == "sm2-sm3"
 
 
 def test_second_import_changes_nothing(registered, pki):
@@ -243,7 +236,7 @@ def test_second_import_changes_nothing(registered, pki):
         ]
 
     before = rows()
-    assert [len(table) for table in before] == [3, 3, 2]
+    assert [len(table) for table in before] == [3, 3, 6]
     import_demo_pki(pki)
     assert rows() == before
 
@@ -278,10 +271,9 @@ def refused_by_database(sql, *arguments, error=InternalError):
 
 def test_database_keeps_the_register_and_the_uses_as_they_were_written(registered):
     bank = registered["BANK-A"]
-    (use,) = record_seal_uses(
-        organisation_code="BANK-A", uses=[SealUseFacts(uuid4(), "yh_zzz", bank.pk, TEXT)], now=NOON
-    )
-    assert SealUse.objects.get().signed_digest_sm3 == sm3_hex(TEXT)
+    record_seal_uses([use_of(bank)], now=NOON)
+    use = SealUse.objects.get()
+    assert use.signed_digest_sm3 == sm3_hex(TEXT)
 
     refused_by_database("UPDATE seals_sealuse SET at = at WHERE id = %s", use.pk)
     refused_by_database("DELETE FROM seals_sealuse WHERE id = %s", use.pk)

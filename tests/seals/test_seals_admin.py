@@ -69,11 +69,9 @@ def test_certificate_is_revoked_by_a_reason_once_and_never_edited(admin_client, 
 
 
 def test_seal_uses_can_only_be_read(admin_client, registered):
-    (use,) = record_seal_uses(
-        organisation_code="BANK-A",
-        uses=[SealUseFacts(uuid4(), "yh_zzz", registered["BANK-A"].pk, b"text")],
-        now=datetime(2026, 11, 23, 4, tzinfo=UTC),
-    )
+    facts = SealUseFacts("990100000", 2026, "BANK-A", uuid4(), "yh_zzz", registered["BANK-A"].pk, b"text")
+    record_seal_uses([facts], now=datetime(2026, 11, 23, 4, tzinfo=UTC))
+    use = SealUse.objects.get()
     assert admin_client.get(reverse("admin:seals_sealuse_changelist")).status_code == 200
     assert admin_client.get(reverse("admin:seals_sealuse_change", args=[use.pk])).status_code == 200
     assert admin_client.get(reverse("admin:seals_sealuse_add")).status_code == 403

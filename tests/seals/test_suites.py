@@ -1,19 +1,23 @@
-"""Both suites: the standard's example, tampering, malformed signatures and keys, confusion between the suites."""
+"""Every suite: the standard's examples, tampering, malformed signatures and keys, confusion between the suites."""
 
 import ctypes
 import subprocess
 import sys
 import threading
 from base64 import encodebytes
+from itertools import permutations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 import seals
-from seals import der
 from core.digests import sm3_hex
-from seals.errors import KeyNotUsable, SuiteUnavailable, UnknownSuite
-from seals.suites import SPKI_HEAD, SUITE_IDS, get_suite, libcrypto
+from seals import der
+from seals.errors import KeyNotUsable, SuiteUnavailable, SuiteVerifyOnly, UnknownSuite
+from seals.suites import EC_SUITE_IDS, SIGNING_SUITE_IDS, SPKI_HEAD, SUITE_IDS, get_suite, libcrypto
+from seals.suites.rsa import rsa_bits
 from seals.suites.sm2 import Sm2Sm3
 
 MESSAGE = b"message digest"
@@ -32,8 +36,13 @@ ORDER = {
 PRIME = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
 
 
-@pytest.fixture(params=SUITE_IDS)
+@pytest.fixture(params=SIGNING_SUITE_IDS)
 def suite(request):
+    return get_suite(request.param)
+
+
+@pytest.fixture(params=EC_SUITE_IDS)
+def ec_suite(request):
     return get_suite(request.param)
 
 
@@ -80,7 +89,7 @@ def test_a_signature_holds_for_its_text_and_key_only(suite):
     assert not suite.verify(suite.public_key_of(key), MESSAGE + b"\0", signature)
     assert not suite.verify(suite.public_key_of(key), b"", signature)
     assert not suite.verify(suite.public_key_of(other), MESSAGE, signature)
-    for position in range(len(signature)):
+    for position in range(0, len(signature), 1 + len(signature) // 128):
         changed = bytearray(signature)
         changed[position] ^= 1
         assert not suite.verify(suite.public_key_of(key), MESSAGE, bytes(changed))
@@ -141,12 +150,12 @@ MALFORMED_NAMES = list(malformed(pair(R, S), ORDER["sm2-sm3"]))
 
 
 @pytest.mark.parametrize("name", MALFORMED_NAMES)
-def test_malformed_signature_is_refused(suite, name):
-    key = suite.generate_private_key()
+def test_malformed_signature_is_refused(ec_suite, name):
+    key = ec_suite.generate_private_key()
 
-    signature = malformed(suite.sign(key, MESSAGE), ORDER[suite.id])[name]
+    signature = malformed(ec_suite.sign(key, MESSAGE), ORDER[ec_suite.id])[name]
 
-    assert suite.verify(suite.public_key_of(key), MESSAGE, signature) is False
+    assert ec_suite.verify(ec_suite.public_key_of(key), MESSAGE, signature) is False
 
 
 def test_sm2_refuses_the_mirrored_s():
@@ -191,14 +200,14 @@ def test_point_of_p256_that_is_none_is_refused():
         get_suite("ecdsa-p256-sha256").load_public_key(SPKI_HEAD["ecdsa-p256-sha256"] + POINT)
 
 
-def test_compressed_point_is_refused(suite):
-    spki = suite.generate_private_key().spki
+def test_compressed_point_is_refused(ec_suite):
+    spki = ec_suite.generate_private_key().spki
     with pytest.raises(KeyNotUsable):
-        suite.load_public_key(compressed(spki))
+        ec_suite.load_public_key(compressed(spki))
 
 
-@pytest.mark.parametrize(("mine", "foreign"), [SUITE_IDS, SUITE_IDS[::-1]])
-def test_key_of_the_other_curve_is_refused_at_every_door(mine, foreign):
+@pytest.mark.parametrize(("mine", "foreign"), list(permutations(SIGNING_SUITE_IDS, 2)))
+def test_key_of_another_suite_is_refused_at_every_door(mine, foreign):
     mine, foreign = get_suite(mine), get_suite(foreign)
     foreign_key = foreign.generate_private_key()
     foreign_public = foreign.public_key_of(foreign_key)
@@ -261,11 +270,182 @@ def test_threads_may_share_a_key(suite):
     assert results == [True] * 200
 
 
-@pytest.mark.parametrize("name", ["", "SM2-SM3", "rsa-sha1", "none", "sm2-sm3 "])
+@pytest.mark.parametrize("name", ["", "SM2-SM3", "rsa-md5", "none", "sm2-sm3 "])
 def test_unknown_suite_is_an_error_and_never_a_default(name):
     with pytest.raises(UnknownSuite) as refusal:
         get_suite(name)
     assert refusal.value.code == "unknown_suite"
+
+
+def rsa_key(bits, exponent=65537):
+    return rsa.generate_private_key(exponent, bits)
+
+
+def spki_of(key):
+    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def rsa_spki(modulus, exponent, algorithm=None):
+    algorithm = algorithm or der.write(der.SEQUENCE, der.oid("1.2.840.113549.1.1.1"), der.write(der.NULL))
+    numbers = der.write(der.SEQUENCE, der.integer(modulus), der.integer(exponent))
+    return der.write(der.SEQUENCE, algorithm, der.write(der.BIT_STRING, b"\0", numbers))
+
+
+@pytest.fixture(scope="module")
+def old_key():
+    """What a partner of 2024 signs with."""
+    return rsa_key(1024)
+
+
+def test_suites_say_what_they_may_still_do():
+    status = {suite_id: get_suite(suite_id).status for suite_id in SUITE_IDS}
+
+    assert status == {
+        "sm2-sm3": "current",
+        "ecdsa-p256-sha256": "current",
+        "rsa-sha256": "current",
+        "rsa-sha1": "verify-only",
+    }
+    assert SIGNING_SUITE_IDS == ("sm2-sm3", "ecdsa-p256-sha256", "rsa-sha256")
+    assert EC_SUITE_IDS == ("sm2-sm3", "ecdsa-p256-sha256")
+    assert [get_suite(suite_id).longest_signature for suite_id in SUITE_IDS] == [72, 72, 1024, 1024]
+
+
+def test_rsa_sha1_verifies_an_old_signature_and_its_text_only(old_key):
+    suite = get_suite("rsa-sha1")
+    public = suite.load_public_key(spki_of(old_key))
+    signature = old_key.sign(MESSAGE, padding.PKCS1v15(), hashes.SHA1())
+
+    assert suite.verify(public, MESSAGE, signature)
+    assert not suite.verify(public, MESSAGE + b".", signature)
+    assert not suite.verify(public, MESSAGE, old_key.sign(MESSAGE, padding.PKCS1v15(), hashes.SHA256()))
+    assert suite.digest(b"abc").hex() == "a9993e364706816aba3e25717850c26c9cd0d89d"
+
+
+def test_rsa_sha1_never_signs():
+    suite, other = get_suite("rsa-sha1"), get_suite("rsa-sha256")
+    key = other.generate_private_key()
+
+    for refused in (
+        lambda: suite.sign(key, MESSAGE),
+        lambda: suite.load_private_key(other.private_key_pem(key)),
+        suite.generate_private_key,
+    ):
+        with pytest.raises(SuiteVerifyOnly) as refusal:
+            refused()
+        assert refusal.value.code == "suite_verify_only"
+
+
+@pytest.mark.parametrize(
+    ("suite_id", "bits", "accepted"),
+    [
+        ("rsa-sha256", 1024, False),
+        ("rsa-sha256", 2047, False),
+        ("rsa-sha256", 2048, True),
+        ("rsa-sha256", 8192, True),
+        ("rsa-sha256", 8193, False),
+        ("rsa-sha1", 1023, False),
+        ("rsa-sha1", 1024, True),
+        ("rsa-sha1", 2048, True),
+        ("rsa-sha1", 8193, False),
+    ],
+)
+def test_rsa_modulus_has_its_limits(suite_id, bits, accepted):
+    spki, suite = rsa_spki((1 << bits) - 1, 65537), get_suite(suite_id)
+    if accepted:
+        assert suite.load_public_key(spki).suite_id == suite_id
+        return
+    with pytest.raises(KeyNotUsable):
+        suite.load_public_key(spki)
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 4, 65536, (1 << 32) + 1, (1 << 64) + 1, (1 << 2047) + 1])
+def test_rsa_exponent_outside_the_limits_is_refused(exponent):
+    spki = rsa_spki((1 << 2048) - 1, exponent)
+    for read in (
+        get_suite("rsa-sha256").load_public_key,
+        rsa_bits,
+    ):  # the library has limits of its own; ours come first
+        with pytest.raises(KeyNotUsable):
+            read(spki)
+
+
+@pytest.mark.parametrize("exponent", [3, 17, 65537, (1 << 32) - 1])
+def test_rsa_exponent_inside_the_limits_is_accepted(exponent):
+    assert get_suite("rsa-sha256").load_public_key(rsa_spki((1 << 2048) - 1, exponent)).spki
+
+
+@pytest.mark.parametrize(
+    "change",
+    {
+        "even modulus": lambda n: rsa_spki(n - 1, 65537),
+        "negative modulus": lambda n: rsa_spki(n, 65537).replace(b"\x02\x82\x01\x01\0", b"\x02\x82\x01\x00"),
+        "pss key": lambda n: rsa_spki(n, 65537, der.write(der.SEQUENCE, der.oid("1.2.840.113549.1.1.10"))),
+        "no parameters": lambda n: rsa_spki(n, 65537, der.write(der.SEQUENCE, der.oid("1.2.840.113549.1.1.1"))),
+        "trailing byte": lambda n: rsa_spki(n, 65537) + b"\0",
+        "padded exponent": lambda n: rsa_spki(n, 65537).replace(b"\x02\x03\x01\0\x01", b"\x02\x04\0\x01\0\x01"),
+        "empty": lambda n: b"",
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_rsa_key_in_another_spelling_is_refused(change):
+    spki = change[1]((1 << 2048) - 1)
+    for read in (get_suite("rsa-sha256").load_public_key, rsa_bits):
+        with pytest.raises(KeyNotUsable):
+            read(spki)
+
+
+def test_rsa_signature_has_one_form():
+    suite = get_suite("rsa-sha256")
+    key = suite.generate_private_key()
+    public, good = suite.public_key_of(key), suite.sign(key, MESSAGE)
+    modulus = key.native.public_key().public_numbers().n
+    number = int.from_bytes(good)
+    forged = {
+        "empty": b"",
+        "zero": bytes(len(good)),
+        "one": (1).to_bytes(len(good)),
+        "short": good[:-1],
+        "long": good + b"\0",
+        "leading zero": b"\0" + good,
+        "plus the modulus": (number + modulus).to_bytes(len(good) + 1),
+        "modulus": modulus.to_bytes(len(good)),
+        "negated": (modulus - number).to_bytes(len(good)),
+        "sha1 inside": key.native.sign(MESSAGE, padding.PKCS1v15(), hashes.SHA1()),
+        "pss": key.native.sign(MESSAGE, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256()),
+        "der around it": der.write(der.OCTET_STRING, good),
+    }
+
+    assert len(good) == 384
+    assert suite.verify(public, MESSAGE, good)
+    assert {name for name, value in forged.items() if suite.verify(public, MESSAGE, value)} == set()
+
+
+def test_forged_padding_of_a_small_exponent_is_refused():
+    """Bleichenbacher's forgery: a cube root whose cube begins like a padded digest, with rubbish behind it."""
+    key = rsa_key(2048, exponent=3)
+    suite = get_suite("rsa-sha256")
+    public = suite.load_public_key(spki_of(key))
+    info = bytes.fromhex("3031300d060960864801650304020105000420") + suite.digest(MESSAGE)
+    begin = b"\0\x01\xff\xff\xff\xff\xff\xff\xff\xff\0" + info
+    target = int.from_bytes(begin + b"\xff" * (256 - len(begin)))
+    low, high = 0, 1 << 700
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle**3 <= target else (low, middle - 1)
+
+    assert (low**3).to_bytes(256).startswith(begin)
+    assert not suite.verify(public, MESSAGE, low.to_bytes(256))
+    assert suite.verify(public, MESSAGE, key.sign(MESSAGE, padding.PKCS1v15(), hashes.SHA256()))
+
+
+def test_key_of_one_rsa_suite_is_not_taken_by_the_other():
+    sha256, sha1 = get_suite("rsa-sha256"), get_suite("rsa-sha1")
+    key = sha256.generate_private_key()
+    public = sha1.load_public_key(key.spki)
+    with pytest.raises(KeyNotUsable):
+        sha256.verify(public, MESSAGE, sha256.sign(key, MESSAGE))
+    assert not sha1.verify(public, MESSAGE, sha256.sign(key, MESSAGE))
 
 
 def test_library_without_sm2_is_refused_clearly(monkeypatch):

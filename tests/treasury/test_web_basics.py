@@ -53,3 +53,17 @@ def test_a_log_line_is_one_json_object_with_the_request_id_and_the_facts() -> No
     line = json.loads(text)
     assert "\n" not in text
     assert (line["message"], line["request_id"], line["attempts"]) == ("凭证 5201\n已发送", "request-7", 2)
+
+
+@pytest.mark.django_db
+def test_a_silent_evidence_log_is_an_alarm_for_the_watchman(client: Client) -> None:
+    assert client.get("/healthz/evidence").json() == {"alarm": False, "streams": [], "anchors": []}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO evidence_entry (stream, kind, subject_table, subject_id, noted_at) "
+            "VALUES ('990100000/2026', 'review.decided', 'parties_reviewdecision', 'x', now() - interval '121 seconds')"
+        )
+
+    answer = client.get("/healthz/evidence")
+
+    assert (answer.status_code, answer.json()["streams"]) == (503, ["990100000/2026"])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ from core.actors import system_actor
 from demo import world
 from seals.certificates import parse_certificate
 from seals.httpsig import sign_request, verify_response
+from seals.signing import Warrant
 from seals.suites import get_suite
 from tests.bank import Partner
 from tests.conftest import NOW
@@ -24,7 +26,8 @@ from tests.vouchers.example_contents import example
 from vouchers.codec import encode_envelope
 from vouchers.messages import EnvelopeBody
 from vouchers.models import Voucher
-from vouchers.services import Draft, generate_vouchers, seal_vouchers
+from vouchers.sealing import seal_at_once
+from vouchers.services import Draft, generate_vouchers
 
 VOUCHERS = "/api/v1/vouchers/"
 XML = "application/xml; charset=GBK"
@@ -104,7 +107,7 @@ class ApiPartner(Partner):
             content_type,
             key_id=f"{self.organisation}:{self.certificate.serial_hex}",
             suite=self.suite,
-            private_key=self.key,
+            sign=partial(self.suite.sign, self.key),
             created=int(timezone.now().timestamp()) - age,
             nonce=nonce,
             idempotency_key=key,
@@ -152,7 +155,7 @@ def sealed_vouchers(count: int, *, receiver: str = world.BANK_A, kind: str = "82
         document_id=uuid4(),
     )
     vouchers = generate_vouchers([draft] * count, by=system_actor("制单"), now=NOW)
-    seal_vouchers(vouchers, by=system_actor("签章"), now=NOW)
+    seal_at_once(vouchers, by=system_actor("签章"), warrant=Warrant(None), now=NOW)
     return vouchers
 
 

@@ -5,13 +5,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from core.digests import sm3_hex
 from demo import world
 from seals.certificates import parse_certificate
-from core.digests import sm3_hex
 from seals.httpsig import sign_response, verify_request
 from seals.suites import get_suite
 from tests.bank import Partner
@@ -88,7 +89,7 @@ class PartnerServer:
             nonce,
             key_id=f"{signer.organisation}:{signer.certificate.serial_hex}",
             suite=signer.suite,
-            private_key=signer.key,
+            sign=partial(signer.suite.sign, signer.key),
             created=int(time.time()),
         )
 

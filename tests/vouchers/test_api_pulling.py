@@ -181,7 +181,7 @@ def test_vouchers_of_others_are_as_unknown_as_none(bank_b, city):
 
 
 def test_a_generated_voucher_without_seal_is_unknown(bank_a, city, monkeypatch):
-    monkeypatch.setattr("tests.vouchers.api_partner.seal_vouchers", lambda *a, **k: None)
+    monkeypatch.setattr("tests.vouchers.api_partner.seal_at_once", lambda *a, **k: None)
     (voucher,) = sealed_vouchers(1)
 
     assert only(say(bank_a, CONFIRM, voucher)) == ("refused", "not_found")

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from core.digests import sm3_hex
 from core.models import IdempotencyKey
 from demo import world
-from core.digests import sm3_hex
 from tests import acts
 from tests.vouchers.api_partner import outcomes
 from tests.vouchers.example_contents import example

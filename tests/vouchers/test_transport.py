@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from demo import world
 from core.digests import sm3_hex
+from demo import world
 from seals.errors import MessageSignatureError
 from seals.message_keys import claimed_key, message_key
 from seals.models import Certificate, SignatureProfile

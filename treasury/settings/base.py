@@ -12,10 +12,16 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 GUOKU_ENVIRONMENT = env.str("GUOKU_ENVIRONMENT", "demo")  # demo, test or prod: keys of one never sign in another
 GUOKU_STATE_DIR = Path(env.str("GUOKU_STATE_DIR", str(ROOT / ".state" / "demo")))
-GUOKU_KEY_DIR = Path(env.str("GUOKU_KEY_DIR", str(GUOKU_STATE_DIR / "keys")))
+
+# Private keys lie in the signer process; here is only where to ask (treasury.settings.signer has the keys' place)
+GUOKU_SIGNER = "seals.signer_client.SocketSigner"
+GUOKU_SIGNER_SOCKET = env.str("GUOKU_SIGNER_SOCKET", str(GUOKU_STATE_DIR / "signer.sock"))
+GUOKU_UKEY_URL = env.str("GUOKU_UKEY_URL", "http://127.0.0.1:13618")  # the agent on each officer's own machine
+GUOKU_TSA_URL = env.str("GUOKU_TSA_URL", "")  # RFC 3161 over HTTP; without one roots stay without time stamps
 
 INSTALLED_APPS = [
     "core",
+    "evidence",
     "parties",
     "seals",
     "vouchers",
@@ -107,6 +113,8 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": ["'none'"],
         "form-action": ["'self'"],
         "frame-ancestors": ["'none'"],
+        "frame-src": [GUOKU_UKEY_URL],
+        "connect-src": ["'self'", GUOKU_UKEY_URL],
     }
 }
 X_FRAME_OPTIONS = "DENY"
@@ -184,6 +192,9 @@ CELERY_BEAT_SCHEDULE = {
     "resolve_unknown": {"task": "vouchers.resolve_unknown", "schedule": 2.0, "options": {"expires": 4}},
     "forget_old_keys": {"task": "core.forget_old_keys", "schedule": 24 * 3600.0},
     "forget_nonces": {"task": "vouchers.forget_nonces", "schedule": 600.0},
+    "sequence": {"task": "evidence.sequence", "schedule": 1.0, "options": {"expires": 2}},
+    "make_roots": {"task": "evidence.make_roots", "schedule": 5.0, "options": {"expires": 10}},
+    "stamp_roots": {"task": "evidence.stamp_roots", "schedule": 10.0, "options": {"expires": 20}},
 }
 
 LOGGING = {

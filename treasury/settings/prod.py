@@ -12,7 +12,7 @@ CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in _public_hosts]
 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = True
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked over plain HTTP by the process manager
+SECURE_REDIRECT_EXEMPT = [r"^healthz(/evidence)?$"]  # asked over plain HTTP by the process manager
 SECURE_HSTS_SECONDS = 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True

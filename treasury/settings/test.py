@@ -9,6 +9,8 @@ INSTALLED_APPS = [*INSTALLED_APPS, "demo"]
 SECRET_KEY = "only-for-tests"
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", "testserver"]
 GUOKU_ENVIRONMENT = "test"
+GUOKU_SIGNER = "tests.in_process_signer.KeysAtHand"
+GUOKU_KEY_DIR = GUOKU_STATE_DIR / "keys"
 
 # Tests make and drop a database of their own, so they connect as the owner.
 _owner_url = env.str("DATABASE_OWNER_URL", env.str("DATABASE_URL", "postgresql:///guoku"))

@@ -30,4 +30,9 @@ class Command(BaseCommand):
             cursor.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {quote(role)}")
             for table in facts:
                 cursor.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON {quote(table)} FROM {quote(role)}")
+            for model in apps.get_models():
+                if columns := getattr(model, "written_once", ()):  # the database adds the rows; these are filled once
+                    table = quote(model._meta.db_table)
+                    cursor.execute(f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON {table} FROM {quote(role)}")
+                    cursor.execute(f"GRANT UPDATE ({', '.join(columns)}) ON {table} TO {quote(role)}")
         self.stdout.write(f"{role}: {len(facts)} fact tables are append-only")

@@ -1,5 +1,4 @@
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from demo import world
+from demo import keys, world
 
 FOLDER_OF = {
     world.BANK_A: "GUOKU_SIM_BANK_A_PKI",
@@ -15,6 +14,7 @@ FOLDER_OF = {
     world.PBOC: "GUOKU_SIM_PBOC_PKI",
 }
 URL_OF = {world.BANK_A: "GUOKU_SIM_BANK_A_URL", world.BANK_B: "GUOKU_SIM_BANK_B_URL", world.PBOC: "GUOKU_SIM_PBOC_URL"}
+SUITES = {world.BANK_B: "ecdsa-p256-sha256"}  # the two suites side by side: bank A with SM2, bank B with P-256
 
 
 class Command(BaseCommand):
@@ -23,36 +23,23 @@ class Command(BaseCommand):
     Safe to run at every start. Example: manage.py seed_demo
     """
 
-    help = "Create the demo region, its people, books and keys; nothing if they are there."
+    help = "Create the demo region, its people, books, keys, seals and UKeys; nothing if they are there."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        now = timezone.now()
         issuing = Path(settings.GUOKU_STATE_DIR) / "demo-ca"
-        world.make_keys(
-            issuing,
-            suites={} if os.environ.get("GUOKU_DEMO_SUITES") != "mixed" else {world.BANK_B: "ecdsa-p256-sha256"},
-        )
-        world.register_keys(issuing)
-        self._hand_out(issuing)
-        endpoints = {organisation: os.environ.get(name, "") for organisation, name in URL_OF.items()}
-        world.build_world(endpoints=endpoints, now=timezone.now())
-        self.stdout.write("demo region is there")
-
-    def _hand_out(self, issuing: Path) -> None:
-        """Give the finance side and each partner its own keys, and everybody all certificates."""
-        ours = {code for code in world.ORGANISATIONS if code not in FOLDER_OF}
-        places = {Path(settings.GUOKU_KEY_DIR): ours}
+        password = os.environ["GUOKU_KEY_PASSWORD"].encode()
+        keys.make_keys(issuing, suites=SUITES, password=password, services=True)
+        keys.hand_out_to_signer(issuing, Path(os.environ["GUOKU_KEY_DIR"]))
         for organisation, name in FOLDER_OF.items():
             if os.environ.get(name):
-                places[Path(os.environ[name])] = {organisation}
-        for place, organisations in places.items():
-            for organisation in organisations:
-                _copy(issuing / organisation, place / organisation, ("key.pem", "cert.pem"))
-            for organisation in world.ORGANISATIONS:
-                _copy(issuing / organisation, place / "trusted" / organisation, ("cert.pem",))
-
-
-def _copy(source: Path, target: Path, names: tuple[str, ...]) -> None:
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in names:
-        if not (target / name).exists():
-            shutil.copy2(source / name, target / name)
+                keys.hand_out_to_partner(issuing, Path(os.environ[name]), organisation, password)
+        if os.environ.get("GUOKU_SIM_TSA_PKI"):
+            keys.hand_out_to_timestamp_service(issuing, Path(os.environ["GUOKU_SIM_TSA_PKI"]), password)
+        certificates = keys.make_tokens(issuing, Path(os.environ["GUOKU_UKEY_TOKENS"]), password)
+        world.register_keys(issuing)
+        endpoints = {organisation: os.environ.get(name, "") for organisation, name in URL_OF.items()}
+        world.build_world(endpoints=endpoints, sealed=True, now=now)
+        world.register_seals(issuing, now)
+        world.enrol_officers(certificates, now)
+        self.stdout.write("demo region is there")

@@ -4,11 +4,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from core.digests import sm3_hex
 from core.money import wire_yuan
 from payments.content import content_digest
 from payments.models import PaymentDetail, PaymentRequest
 from reconciliation.audit.evidence import CHUNK, Fields, chunks, inner_bytes, own_fields
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
+from seals.certificates import parse_certificate
+from seals.statements import parse_item, parse_statement, tbs, verify_item
+from seals.suites import get_suite
 
 # Documents whose voucher is sealed: payments, and the plans behind a sealed 5105.
 _SEALED = f"""
@@ -93,6 +97,56 @@ def _changed(requests: list[PaymentRequest]) -> Iterator[Finding]:
             )
 
 
+_SIGNED = f"""
+SELECT g.id::text, g.text, g.signature, c.suite_id, c.pem, c.person_id::text, c.valid_from, c.valid_to, c.revoked_at,
+       g.at
+  FROM seals_statementsignature g JOIN seals_officercertificate c ON c.id = g.certificate_id WHERE {in_region("g")}
+"""
+_STEPS = f"""
+SELECT s.id::text, g.text, g.signature, s.item, s.index, s.path, s.document_id::text, s.revision, s.action, s.post,
+       s.signature_sm3
+  FROM seals_stepsignature s JOIN seals_statementsignature g ON g.id = s.signed_id WHERE {in_region("s")}
+"""
+
+
+def _officers_signed(scope: Scope) -> Iterator[Finding]:
+    """Every officer's signature holds under the officer's own certificate as it was then."""
+    for rows in chunks(_SIGNED, {"region": scope.region}):
+        for row_id, text, signature, suite_id, pem, person, start, end, revoked_at, at in rows:
+            key = parse_certificate(pem).public_key
+            fault = ""
+            if not get_suite(suite_id).verify(key, tbs(text), bytes(signature)):
+                fault = "与声明不符"
+            elif parse_statement(text).person_id != person:
+                fault = "不是声明所称人员的证书所签"
+            elif not start <= at <= end or (revoked_at is not None and revoked_at <= at):
+                fault = "所用证书当时无效"
+            if fault:
+                yield Finding("seals_statementsignature", row_id, f"人员签名{fault}")
+
+
+def _steps_are_what_was_signed(scope: Scope) -> Iterator[Finding]:
+    """Every step is an item under the root that was signed, and says what its row says."""
+    for rows in chunks(_STEPS, {"region": scope.region}):
+        for step_id, text, signature, item, index, path, document, revision, action, post, digest in rows:
+            statement, said = parse_statement(text), parse_item(item)
+            same = (said.document_id, said.revision, statement.action) == (document, revision, action)
+            holds = verify_item(statement, item, index, json.loads(path) if isinstance(path, str) else path)
+            if not (same and holds and statement.post == post and digest == sm3_hex(bytes(signature))):
+                yield Finding("seals_stepsignature", step_id, f"单据 {said.document_no} 的签名项与所签声明不符")
+
+
+_UNSIGNED = f"""
+SELECT 'parties_reviewdecision' AS "table", d.id::text AS id,
+       concat('审核意见没有与之相符的人员签名（', d.actor_name, '）') AS explanation, NULL::numeric AS delta
+  FROM parties_reviewdecision d LEFT JOIN seals_stepsignature s ON s.id = d.signature_id
+  LEFT JOIN seals_statementsignature g ON g.id = s.signed_id
+  LEFT JOIN seals_officercertificate c ON c.id = g.certificate_id
+ WHERE {in_region("d")} AND d.signature_id IS NOT NULL
+   AND (d.document_id, d.revision, d.decision, d.post, d.person_id)
+       IS DISTINCT FROM (s.document_id, s.revision, s.action, s.post, c.person_id)
+"""
+
 _TEXTS = f"""
 SELECT v.id::text, v.voucher_no, v.text, v.amount, r.amount, a.account_no,
        (SELECT jsonb_agg(jsonb_build_array(d.seq::text, d.amount::text, d.payee_account_no, d.payee_name)
@@ -140,5 +194,8 @@ I06 = Invariant(
         SqlCheck("Each approved exactly the digest that the document has.", _SAME_DIGEST),
         CodeCheck("The digest of the request and its details, computed anew, is the one approved.", _content_unchanged),
         CodeCheck("The sealed text orders what the request says: amount, account, every payee.", _texts_say_it),
+        CodeCheck("Every officer's signature holds under the officer's own certificate.", _officers_signed),
+        CodeCheck("Every signed step is an item of the statement that was signed.", _steps_are_what_was_signed),
+        SqlCheck("A decision that names a signature is the one that was signed.", _UNSIGNED),
     ),
 )

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from django.db import connection
 
+from core.digests import sm3_hex
 from reconciliation.audit.evidence import chunks, content_of, inner_bytes
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
 from reconciliation.audit.invariants.messages import Message, contents, signatures_hold
-from core.digests import sm3_hex
 
 _EFFECTS = f"""
 WITH effect AS (
