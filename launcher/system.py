@@ -38,7 +38,10 @@ from launcher.supervisor import Program, Supervisor
 
 # What our processes may keep of the caller's environment; everything else they are told by us.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TERM", "GUOKU_DEBUG", "GUOKU_LOG_LEVEL", "GUOKU_DEMO_MODE")
-OWNER_COMMANDS = {"migrate", "makemigrations", "grant_app_role", "flush", "sqlmigrate", "showmigrations", "dbshell", "note_existing_facts"}
+OWNER_COMMANDS = {
+    *("migrate", "makemigrations", "sqlmigrate", "showmigrations", "dbshell", "flush"),
+    *("grant_app_role", "note_existing_facts"),
+}
 STATE_OF_THE_DAY = ("keys", "ukey", "demo-ca", "signer", "valkey", "static", *(f"sim-{name}" for name in SIMULATORS))
 
 

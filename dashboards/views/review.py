@@ -27,7 +27,7 @@ from payments.services import (
     return_payment_requests,
 )
 
-AT_ONCE = 100
+AT_ONCE = 200
 
 
 @require_GET

@@ -149,6 +149,7 @@ class Stamp(RegionYearModel):
     class Meta:
         verbose_name = verbose_name_plural = "签章"
         constraints = [models.UniqueConstraint(fields=["voucher_id", "position"], name="one_stamp_per_position")]
+        indexes = [models.Index(fields=["seal", "at"], name="stamp_seal")]
         triggers = [append_only(), witnessed("stamp.affixed", region="adm_div_code", year="fiscal_year")]
 
     def __str__(self) -> str:
