@@ -10,6 +10,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from bench import _plan
+from bench._office import ORIGIN
 from bench._waiting import wait_for
 from budget import services
 from budget.entries import Context
@@ -19,6 +20,7 @@ from core.calendar import peek_day
 from core.money import ZERO
 from demo import world
 from demo.clients import Desk
+from demo.hands import proof_of
 from parties.models import BankAccount, BudgetUnit
 from vouchers.models import Delivery
 
@@ -82,12 +84,23 @@ def _grant_quotas(indicators: dict[str, UUID], needed: dict[str, Decimal]) -> No
         plans = [plan.id for plan in services.save_plans(inputs=inputs, clerk=clerk, now=now)]
         services.submit_plans(plan_ids=plans, clerk=clerk, now=now).raise_if_refused()
         for reviewer in (f"u{unit.code}-fh", unit.section_reviewer, "gk-jh"):
-            services.approve_plans(plan_ids=plans, reviewer=world.officer(reviewer), now=now).raise_if_refused()
+            officer = world.officer(reviewer)
+            asked = services.prepare_plan_decision(
+                plan_ids=plans, reviewer=officer, action="approve", origin=ORIGIN, now=now
+            )
+            services.approve_plans(
+                plan_ids=plans, reviewer=officer, now=now, proof=proof_of(asked, reviewer)
+            ).raise_if_refused()
         ids += plans
     maker: Actor = world.officer("gk-zd")
     services.issue_quota_notices(plan_ids=ids, maker=maker, now=now).raise_if_refused()
     notices = list(QuotaNotice.objects.filter(adm_div_code=world.REGION).values_list("id", flat=True))
-    services.seal_quota_notices(notice_ids=notices, sealer=world.officer("gk-yz"), now=now).raise_if_refused()
+    for keeper in ("gk-mz", "gk-yz"):
+        sealer = world.officer(keeper)
+        to_seal = services.prepare_notice_sealing(notice_ids=notices, sealer=sealer, origin=ORIGIN, now=now)
+        services.seal_quota_notices(
+            notice_ids=notices, sealer=sealer, now=now, proof=proof_of(to_seal, keeper)
+        ).raise_if_refused()
 
 
 def _arrived(indicators: dict[str, UUID]) -> int:

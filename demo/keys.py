@@ -87,7 +87,7 @@ def make_keys(
 
 
 def _make_seals(directory: Path, password: bytes | None) -> None:
-    render = typst_renderer([FONTS])
+    render = typst_renderer([FONTS], ppi=110)  # every stamp carries the picture: small, and still clear at 42 mm
     for spec in SEALS:
         folder = directory / spec.folder
         if (folder / SEAL_FILE).exists():

@@ -382,10 +382,8 @@ def test_the_pdf_and_the_evidence_are_for_those_who_may_see_the_voucher(city, tm
     answer = ask(tmp_path / "b.zip", city.trust)
     assert answer.grave == [] and answer.code == 0
     pdf = officer("gk-sh").get(f"/vouchers/{voucher.pk}/pdf/").content
-    assert [file.name for file in PdfReader(io.BytesIO(pdf)).attachment_list] == [
-        "5201-ZF0001.xml",
-        "5201-ZF0001-envelope.xml",
-    ]
+    names = {file.name for file in PdfReader(io.BytesIO(pdf)).attachment_list}
+    assert names == {"5201-ZF0001.xml", "5201-ZF0001-envelope.xml"}
     (tmp_path / "v.pdf").write_bytes(pdf)
     certificates = tmp_path / "trust" / "certificates"
     certificates.mkdir()

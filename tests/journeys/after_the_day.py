@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,9 +27,11 @@ from demo import books, world  # noqa: E402
 from demo.clients import Desk, Officer, RefusedByServer  # noqa: E402
 from payments.models import PaymentReceipt, PaymentRequest, Refund  # noqa: E402
 from seals.httpsig import sign_request  # noqa: E402
+from simulators.stamps import Stamps  # noqa: E402
+from simulators.wire import Identity  # noqa: E402
 from tests.bank import Partner, clearing  # noqa: E402
 from vouchers.codec import encode_envelope  # noqa: E402
-from vouchers.messages import EnvelopeBody  # noqa: E402
+from vouchers.messages import EnvelopeBody, SignatureMark  # noqa: E402
 from vouchers.models import Voucher  # noqa: E402
 from vouchers.transport import body_of  # noqa: E402
 
@@ -36,10 +39,14 @@ NEXT_DAY = "2026-06-16"
 
 
 class Caller(Partner):
-    """A partner that speaks to a server over HTTP, signed like the real one."""
+    """A partner that speaks to a server over HTTP, signed and stamped like the real one."""
+
+    def __init__(self, pki: Path, organisation: str, password: str = "") -> None:
+        super().__init__(pki, organisation, password)
+        self._stamps = Stamps(pki, organisation, "rh_ywzqz" if organisation == world.PBOC else "yh_ywzqz")
 
     def post(self, url: str, *bodies: EnvelopeBody) -> tuple[int, dict]:
-        raw = encode_envelope(bodies)
+        raw = encode_envelope([self._stamped(body) for body in bodies])
         headers = sign_request(
             "POST",
             urlsplit(url).path,
@@ -55,6 +62,11 @@ class Caller(Partner):
         )
         answer = httpx.post(url, content=raw, headers=headers, timeout=30, trust_env=False)
         return answer.status_code, answer.json()
+
+    def _stamped(self, body: EnvelopeBody) -> EnvelopeBody:
+        identity = Identity(body.adm_div_code, str(body.fiscal_year), body.voucher_type, body.voucher_no)
+        marks = self._stamps.affix(identity, body.text.decode("ascii"))
+        return replace(body, stamps=tuple(SignatureMark(mark.position, mark.serial, mark.value) for mark in marks))
 
 
 class Tries:
