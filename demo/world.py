@@ -28,8 +28,9 @@ from parties.models import AgentBank, BankAccount, BudgetUnit, Person, Region, R
 from parties.services import grant_post
 from payments.models import PaymentDetail, PaymentRequest
 from seals.certificates import parse_certificate
-from seals.models import OfficerCertificate, SealPosition
-from seals.services import import_demo_pki, register_seal
+from seals.models import OfficerCertificate, SealPosition, TrustedAuthority
+from seals.pki import revocation_lists
+from seals.services import import_demo_pki, import_revocation_list, register_seal
 from vouchers.models import ExchangePartner
 
 __all__ = [
@@ -135,6 +136,13 @@ def set_endpoints(endpoints: dict[str, str]) -> None:
 def register_keys(directory: Path) -> None:
     """Register every certificate of the demo PKI."""
     import_demo_pki(directory)
+
+
+def import_lists(directory: Path, now: datetime) -> None:
+    """Take in the authorities' revocation lists, and ask for a current one from each from now on."""
+    for crl in revocation_lists(directory):
+        import_revocation_list(data=crl.der, now=now)
+    TrustedAuthority.objects.update(needs_list=True)
 
 
 def register_seals(directory: Path, now: datetime) -> None:

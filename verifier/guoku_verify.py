@@ -1522,7 +1522,7 @@ class Bundle:
         store.missing = FAILED if files else OPEN
         self.parties: dict[str, dict[str, Any]] = {}
         self.logs: dict[str, Log] = {}
-        self.sides: dict[str, list[set[str]]] = {}  # by region: sender and receiver of each voucher
+        self.receivers: dict[str, set[str]] = {}  # by region: whom its vouchers are sent to
         self.facts: dict[str, list[Fact]] = {}
         self.proofs: dict[str, datetime] = {}  # long strings found in proved payloads: since when they exist
 
@@ -1820,10 +1820,12 @@ class Bundle:
         return covered
 
     def root_signers(self, log: Log) -> None:
-        """One organisation signs the roots of a stream, and it is a party to every voucher of the region."""
+        """One organisation signs the roots of a stream: the finance bureau, which no voucher of the region is sent to.
+
+        A unit's own vouchers go from the unit to its bank; the bureau that keeps the log is then neither side.
+        """
         owners = {p for p in self.parties for serial in self.serials(p) if serial in log.signers}
-        sides = self.sides.get(log.stream.partition("/")[0], [])
-        if log.signers and (len(owners) != 1 or any(not owners & side for side in sides)):
+        if log.signers and (len(owners) != 1 or owners & self.receivers.get(log.stream.partition("/")[0], set())):
             reason = f"日志 {log.stream} 的根不是由本区划的财政机构一方签署。"
             path = f"log/{log.stream.replace('/', '-')}/roots.jsonl"
             self.report.add(
@@ -1889,7 +1891,8 @@ class Bundle:
             if original and {said["sender"], said["receiver"]} != {original[0]["sender"], original[0]["receiver"]}:
                 raise Refused("SIG_CONSTRAINTS_FAILURE", "回单的双方不是原凭证的双方。")
             instant(said["sealed_at"])
-            self.sides.setdefault(said["adm_div_code"], []).append({said["sender"], said["receiver"]})
+            if original is None:
+                self.receivers.setdefault(said["adm_div_code"], set()).add(said["receiver"])
             self._against_the_log(said)
             return Outcome(reason=f"{self.name_of(said['sender'])} → {self.name_of(said['receiver'])}。")
 
@@ -1947,7 +1950,7 @@ class Bundle:
             if found.seal.es_id != mark["seal_id"]:
                 raise Refused("SIG_CONSTRAINTS_FAILURE", f"印章编号 {found.seal.es_id} 与所写 {mark['seal_id']} 不符。")
             signer = next((c for c in self.store.pool if c.der == found.signer), None)
-            if signer is None or signer.serial not in own | other:
+            if signer is None or signer.serial not in own | other | self._officers():
                 raise Refused("SIG_CONSTRAINTS_FAILURE", "签章所附证书不是收付双方在名册 parties.json 中的证书。")
             if at > when + CLOCK_SLACK:
                 raise Refused("TIMESTAMP_ORDER_FAILURE", f"签章时间 {stamp(at)} 晚于凭证完成时间 {stamp(when)}。")

@@ -16,7 +16,7 @@ from evidence.formats import instant
 from parties.models import ReviewDecision
 from payments.models import PaymentRequest
 from seals.certificates import canonical_serial
-from seals.models import Certificate, OfficerCertificate, Stamp, StepSignature
+from seals.models import Certificate, ESeal, OfficerCertificate, Stamp, StepSignature
 from vouchers.models import DeliveryAttempt, InboxMessage, Voucher
 from vouchers.states import InboxState
 
@@ -43,7 +43,7 @@ class Involved:
 
     organisations: set[str] = field(default_factory=set)
     serials: set[str] = field(default_factory=set)  # of organisations' certificates
-    stamp_certificates: dict[str, str] = field(default_factory=dict)  # serial → organisation whose seal it uses
+    stamp_certificates: dict[str, str] = field(default_factory=dict)  # serial → whose seal it uses
     officers: dict[UUID, OfficerCertificate] = field(default_factory=dict)
     persons: dict[UUID, str] = field(default_factory=dict)
     stamps: list[bytes] = field(default_factory=list, repr=False)  # one for each seal and certificate
@@ -124,7 +124,8 @@ def _receipt(row: InboxMessage, voucher: Voucher) -> dict[str, Any]:
 
 def _stamps(vouchers: Sequence[Voucher], involved: Involved) -> dict[UUID, list[dict[str, str]]]:
     found: dict[UUID, list[dict[str, str]]] = {voucher.pk: [] for voucher in vouchers}
-    rows = Stamp.objects.filter(voucher_id__in=found).select_related("seal__certificate").defer("seal__svg")
+    rows = Stamp.objects.filter(voucher_id__in=found).select_related("seal__certificate", "seal__person")
+    rows = rows.defer("seal__svg")
     for row in rows.order_by("ordinal", "position"):
         value = bytes(row.der)
         found[row.voucher_id].append(
@@ -135,14 +136,18 @@ def _stamps(vouchers: Sequence[Voucher], involved: Involved) -> dict[UUID, list[
             }
         )
         involved.note(Stamp, [row.pk])
-        _note_stamp(involved, row.seal_id, row.seal.organisation_code, row.seal.certificate, value)
+        _note_stamp(involved, row.seal, value)
     return found
 
 
-def _note_stamp(involved: Involved, seal_id: UUID, organisation: str, certificate: Certificate, value: bytes) -> None:
-    involved.stamp_certificates[certificate.serial_hex] = organisation
-    if (seal_id, certificate.serial_hex) not in involved._seals:
-        involved._seals.add((seal_id, certificate.serial_hex))
+def _note_stamp(involved: Involved, seal: ESeal, value: bytes) -> None:
+    """A seal's certificate is its organisation's; that of a personal seal bears, and is listed under, the person."""
+    serial = seal.certificate.serial_hex
+    involved.stamp_certificates[serial] = str(seal.person_id or seal.organisation_code)
+    if seal.person is not None:
+        involved.persons[seal.person.pk] = seal.person.name
+    if (seal.pk, serial) not in involved._seals:
+        involved._seals.add((seal.pk, serial))
         involved.stamps.append(value)
 
 

@@ -96,7 +96,7 @@ def _parties(involved: Involved, registered: Iterable[tuple[str, ParsedCertifica
     held: dict[str, dict[str, ParsedCertificate]] = defaultdict(dict)
     for organisation, certificate in registered:
         owner = involved.stamp_certificates.get(certificate.serial_hex, organisation)
-        if owner in involved.organisations:
+        if owner in involved.organisations or owner != organisation:
             held[owner][certificate.serial_hex] = certificate
     parties = {
         organisation: {
@@ -109,7 +109,7 @@ def _parties(involved: Involved, registered: Iterable[tuple[str, ParsedCertifica
     for row in involved.officers.values():
         keys[str(row.person_id)].add(row.serial_hex)
     parties |= {
-        str(person): {"name": name, "serials": sorted(keys[str(person)])}
+        str(person): {"name": name, "serials": sorted(keys[str(person)] | held[str(person)].keys())}
         for person, name in sorted(involved.persons.items())
     }
     return parties

@@ -53,8 +53,9 @@ async function ask(agentUrl, path, request) {
   frame.style.cssText = "width:100%;height:100%;border:0;display:block";
   const dialog = document.createElement("dialog");
   dialog.className = "ukey";
+  const brief = request.request === "sign" && request.items.length === 0; // a log-in has nothing to list
   dialog.setAttribute("aria-label", "UKey 签名确认");
-  dialog.style.cssText = DIALOG;
+  dialog.style.cssText = brief ? DIALOG.replace("700px", "320px") : DIALOG;
   dialog.append(frame);
   document.body.append(dialog);
   const before = document.activeElement;

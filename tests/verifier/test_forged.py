@@ -237,7 +237,7 @@ def stamped(holder: bundles.Holder, seal: bytes, binding: str = BINDING, text: b
         (lambda it, s: stamped(it.finance, s, BINDING.replace("dwgz", "qm")), "签章所指位置"),
         (lambda it, s: stamped(it.finance, s, data_hash=bytes(32)), "dataHash 全为零"),
         (lambda it, s: stamped(it.bank_b, s), "不在印章的持有人列表中"),
-        (lambda it, s: stamped(it.officers[0], s), "收付双方"),
+        (lambda it, s: stamped(it.officers[0], s), "不在印章的持有人列表中"),
         (lambda it, s: stamped(it.finance, bundles.seal_of(it.finance, it.finance)), "自己制作"),
         (lambda it, s: stamped(it.finance, bundles.seal_of(it.finance, it.officers[0])), "自己制作"),
         (lambda it, s: stamped(it.finance, bundles.seal_of(it.finance, it.maker, es_id="OTHER")), "印章编号"),

@@ -38,6 +38,7 @@ class Command(BaseCommand):
             keys.hand_out_to_timestamp_service(issuing, Path(os.environ["GUOKU_SIM_TSA_PKI"]), password)
         certificates = keys.make_tokens(issuing, Path(os.environ["GUOKU_UKEY_TOKENS"]), password)
         world.register_keys(issuing)
+        world.import_lists(issuing, now)
         endpoints = {organisation: os.environ.get(name, "") for organisation, name in URL_OF.items()}
         world.build_world(endpoints=endpoints, sealed=True, now=now)
         world.register_seals(issuing, now)
