@@ -88,7 +88,8 @@ def test_a_bundle_holds_exactly_what_the_contract_names(city, tmp_path):
     assert items[-1]["digest"] == voucher.digest and items[-1]["amount"] == "1234.50"
     assert files["verify.py"] == VERIFIER.read_bytes() and "--trust" in files["README.txt"].decode()
     parties = json.loads(files["parties.json"])
-    assert parties[world.BANK_A]["name"] == "甲银行" and len(parties) == 2 + 5 + 1  # two sides, five officers, whose personal seal it is
+    # Two sides, five officers, and whose personal seal it is.
+    assert parties[world.BANK_A]["name"] == "甲银行" and len(parties) == 2 + 5 + 1
     proofs, entries = lines(files[f"{LOG}/proofs.jsonl"]), lines(files[f"{LOG}/entries.jsonl"])
     assert len(proofs) == len(entries) > 10
     assert {json.loads(entry["entry"])["kind"] for entry in entries} == {
