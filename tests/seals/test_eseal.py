@@ -5,7 +5,6 @@ import subprocess
 from base64 import encodebytes
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import gmalg
 import pytest
@@ -28,6 +27,7 @@ from seals.eseal.verify import verify_seal, verify_stamp
 from seals.revocation import RevocationLists, RevokedEntry, build_crl, parse_crl
 from seals.suites import PrivateKeyHandle, get_suite
 from seals.verdicts import Indication, SubIndication
+from tests.samples import sample
 from tests.seals.eseal_world import (
     CONTENT,
     END,
@@ -53,15 +53,7 @@ from tests.seals.test_cms import signed_data
 SECOND = timedelta(seconds=1)
 OPENSSL = shutil.which("openssl")
 needs_openssl = pytest.mark.skipif(OPENSSL is None, reason="no openssl command")
-SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples"
 SUITES = ["sm2-sm3", "ecdsa-p256-sha256", "rsa-sha256"]
-
-
-def sample(name):
-    path = SAMPLES / name
-    if not path.exists():
-        pytest.skip(f"{name}, made by others, is not beside this checkout")
-    return path.read_bytes()
 
 
 def codes(report):

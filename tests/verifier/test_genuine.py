@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.samples import sample
 from tests.verifier import bundles
 from tests.verifier.bundles import FIRST, LOG, PROGRAM, STREAM, ask, edited, honest, pack, world
 from verifier import guoku_verify
 from vouchers.paper import model, pdf
-
-SAMPLES = bundles.ROOT.parent / "shared" / "samples"
 
 
 def test_an_honest_bundle_is_genuine_in_every_part(tmp_path):
@@ -141,13 +140,6 @@ def test_main_and_verify_file_can_be_called(tmp_path, capsys):
 
 
 # Files made by others: verdicts of samples/README.md ------------------------------------------------------------------
-
-
-def sample(name: str) -> bytes:
-    path = SAMPLES / name
-    if not path.exists():
-        pytest.skip("the sample files are not here")
-    return path.read_bytes()
 
 
 @pytest.mark.parametrize(("name", "version"), [("UserV1.esl", "1"), ("UserV4.esl", "4")])
