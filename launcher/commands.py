@@ -22,7 +22,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 NEEDS_NO_SERVICES = {"verify", "help", "--help", "--version"}  # commands of manage.py
-ALL_CORES = ["-q", "-n", str(max(2, os.cpu_count() or 1)), "--dist", "worksteal"]
+ALL_CORES = ["-q", "-rs", "-n", str(max(2, os.cpu_count() or 1)), "--dist", "worksteal"]
 
 
 def main(arguments: Sequence[str]) -> int:
