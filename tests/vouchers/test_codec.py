@@ -1,5 +1,4 @@
 import base64
-import os
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -8,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.samples import sample
 from tests.vouchers.example_contents import body_of, example
 from vouchers import schema
 from vouchers.codec import (
@@ -171,16 +171,11 @@ def test_an_envelope_of_many_keeps_their_order_and_every_byte_of_their_texts():
 
 
 def test_the_made_up_5207_envelope_is_read():
-    folder = Path(os.environ.get("GUOKU_SAMPLES_DIR", Path(__file__).parents[3] / "shared" / "samples"))
-    path = folder / "EXAMPLE_made_up_5207.envelope.xml"
-    if not path.exists():
-        pytest.skip("the sample folder is not here; set GUOKU_SAMPLES_DIR")
-
-    [body] = decode_envelope(path.read_bytes())
+    [body] = decode_envelope(sample("EXAMPLE_made_up_5207.envelope.xml"))
 
     assert (body.adm_div_code, body.fiscal_year, body.voucher_type) == ("999900", 2026, "5207")
     assert (body.voucher_no, body.flag) == ("2026520700018", 0)
-    assert base64.b64decode(body.text) == (folder / "EXAMPLE_made_up_5207.voucher.xml").read_bytes()
+    assert base64.b64decode(body.text) == sample("EXAMPLE_made_up_5207.voucher.xml")
     assert body.signatures == (SignatureMark("cz_dwfz", "00112233aabbccdd", ""),)
     assert refused(decode_content, body.text) == ("voucher_type_unknown", "VtCode")
 
