@@ -18,17 +18,21 @@ from seals.eseal.render import typst_renderer
 from seals.eseal.structures import Picture, SealDraft, build_seal
 from seals.pki import (
     AUTHORITIES,
+    BAD,
     CERTIFICATE_FILE,
     KEY_FILE,
+    LIST_FILE,
     SEAL_MAKER,
     SUB_AUTHORITY,
     TIMESTAMP_SERVICE,
     OrganisationSpec,
     issue_certificate,
     load_issuer,
+    make_bad_certificates,
     make_demo_pki,
     parse_csr,
 )
+from seals.revocation import parse_crl
 from seals.suites import get_suite
 from ukey_agent.software import SoftwareToken
 
@@ -84,6 +88,18 @@ def make_keys(
     make_demo_pki(directory, specs, START, END, password=password, services=services)
     if services:
         _make_seals(directory, password)
+
+
+def make_certificates_to_refuse(directory: Path, password: bytes | None) -> None:
+    """For each suite, certificates that must be refused (expired, revoked, wrong usage …), if they are not all there.
+
+    With them a bank can try beforehand what we refuse. The list that names the revoked one is made last.
+    """
+    for folder in sorted((directory / AUTHORITIES).iterdir()):
+        revoked = directory / BAD / folder.name / "revoked" / CERTIFICATE_FILE
+        listed = parse_crl((folder / SUB_AUTHORITY / LIST_FILE).read_bytes()).entries
+        if not revoked.exists() or parse_certificate(revoked.read_bytes()).serial_hex not in listed:
+            make_bad_certificates(directory, folder.name, password)
 
 
 def _make_seals(directory: Path, password: bytes | None) -> None:

@@ -4,12 +4,14 @@ Seal rights are fixed beforehand (印模备案): a partner's seal is registered 
 stamp that verifies in itself but with a seal nobody filed is refused like a forged one.
 """
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from seals.certificates import ParsedCertificate, parse_certificate
+from seals.eseal.legacy import is_legacy_stamp, verify_legacy_stamp
 from seals.eseal.structures import parse_seal
 from seals.eseal.verify import StampReport, verify_stamp
 from seals.models import ESeal, RevocationList, SealMaker, TrustedAuthority
@@ -79,7 +81,14 @@ def verify_stamps(items: Sequence[StampToVerify], *, at: datetime) -> list[Verdi
 
 
 def report_on(value: bytes, text: bytes, property_info: str | None, trust: Trust, *, at: datetime) -> StampReport:
-    """Everything that can be said of one stamp from itself and whom we trust."""
+    """Everything that can be said of one stamp from itself and whom we trust.
+
+    One of the older layout is read as such, and never passes: nobody can check the maker of its seal.
+    """
+    if is_legacy_stamp(value):
+        written = base64.b64encode(value).decode("ascii")
+        old = verify_legacy_stamp(written, content=text, authorities=trust.authorities, at=at, revocation=trust.lists)
+        return StampReport(old.verdict, old.signature, None, None, old.signer, old.findings)
     return verify_stamp(
         value,
         content=text,

@@ -115,12 +115,6 @@ def accept(*, stream: str, size: int, root: str, reason: str, by: str, second: s
     return last
 
 
-def last_signed(stream: str) -> Root | None:
-    """The root remembered for the stream, if any."""
-    with _memory(stream) as file:
-        return _last(file)
-
-
 def _check_organisation(stream: str, organisation_code: str) -> None:
     """A stream's roots are signed by its finance bureau; those of the system by any of them."""
     regions = Region.objects.filter(finance_organisation=organisation_code)

@@ -20,6 +20,7 @@ from seals.eseal.legacy import (
     verify_legacy_stamp,
 )
 from seals.eseal.structures import SealMalformed
+from seals.stamps import Trust, report_on
 from seals.verdicts import Indication, SubIndication
 from tests.seals.eseal_world import CONTENT, edit, png, root, world
 from tests.seals.test_cms import signed_data
@@ -282,6 +283,25 @@ def test_old_stamp_proves_its_content_while_the_seal_itself_stays_open():
     assert report.verdict.sub_indication is SubIndication.SIGNATURE_POLICY_NOT_AVAILABLE
     assert codes(report) == ["seal_maker_uncheckable"]
     assert report.signature.facts["name"] == "临江市财政局"
+
+
+def test_old_stamp_is_told_from_a_new_one_where_stamps_are_judged_and_never_passes():
+    """The inbox and the voucher's page ask `report_on`; no SHA-1 counts there, nor what is unreadable."""
+    authority, _, _ = people()
+    trust = Trust((authority.certificate,), frozenset(), None)
+    strong_root = Holder("Root", bits=2048, digest=hashes.SHA256())
+    strong = Holder(bits=2048, digest=hashes.SHA256(), above=strong_root)
+    strong_trust = Trust((strong_root.certificate,), frozenset(), None)
+
+    weak = report_on(old_stamp(), CONTENT, None, trust, at=AT).verdict
+    open_ = report_on(old_stamp(holder=strong), CONTENT, None, strong_trust, at=AT).verdict
+    other = report_on(old_stamp(holder=strong), CONTENT + b"A", None, strong_trust, at=AT).verdict
+    torn = report_on(old_stamp()[:-1], CONTENT, None, trust, at=AT).verdict
+
+    assert (weak.indication, weak.code) == (Indication.INDETERMINATE, "algorithm_retired")
+    assert (open_.indication, open_.code) == (Indication.INDETERMINATE, "seal_maker_uncheckable")
+    assert other.sub_indication is SubIndication.SIG_CRYPTO_FAILURE
+    assert torn.sub_indication is SubIndication.FORMAT_FAILURE
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ class Command(BaseCommand):
         issuing = Path(settings.GUOKU_STATE_DIR) / "demo-ca"
         password = os.environ["GUOKU_KEY_PASSWORD"].encode()
         keys.make_keys(issuing, suites=SUITES, password=password, services=True)
+        keys.make_certificates_to_refuse(issuing, password)
         keys.hand_out_to_signer(issuing, Path(os.environ["GUOKU_KEY_DIR"]))
         for organisation, name in FOLDER_OF.items():
             if os.environ.get(name):
