@@ -3,6 +3,7 @@ from django.contrib import admin
 from budget.codes import ClassificationCode, EconomicMapping
 from budget.models import (
     BudgetIndicator,
+    BudgetYear,
     ClearingLimit,
     ClearingLimitEntry,
     IndicatorAdjustment,
@@ -30,6 +31,14 @@ class EconomicMappingAdmin(admin.ModelAdmin):
     list_display = ["fiscal_year", "gov_code", "dept_code", "unit_nature"]
     list_filter = ["fiscal_year"]
     search_fields = ["gov_code", "dept_code"]
+
+
+@admin.register(BudgetYear)
+class BudgetYearAdmin(admin.ModelAdmin):
+    list_display = ["adm_div_code", "fiscal_year", "mode", "plan_validity"]
+
+    def has_delete_permission(self, request, obj=None):  # type: ignore[no-untyped-def]
+        return False
 
 
 @admin.register(BudgetIndicator)

@@ -23,6 +23,32 @@ class PaymentMode(models.TextChoices):
     AUTHORIZED = "12", "财政授权支付"
 
 
+class BudgetYear(RegionYearModel):
+    """预算年度: how a region runs one year. Source: docs/methods.md.
+
+    In the classic mode a unit spends within plans and quotas; in the integrated mode within its indicators, and no
+    quota is given (国库集中支付凭证 5214).
+    """
+
+    class Mode(models.TextChoices):
+        CLASSIC = "classic", "计划+额度"
+        INTEGRATED = "integrated", "预算管理一体化"
+
+    class PlanValidity(models.TextChoices):
+        ROLLING = "rolling", "滚存：未用完的计划在本年内继续有效"
+        MONTH = "month", "当月有效：未用完的计划月末失效"
+
+    mode = models.CharField("管理模式", max_length=12, choices=Mode, default=Mode.CLASSIC)
+    plan_validity = models.CharField("计划效力", max_length=8, choices=PlanValidity, default=PlanValidity.ROLLING)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "预算年度"
+        constraints = [models.UniqueConstraint(fields=["adm_div_code", "fiscal_year"], name="budget_year_once")]
+
+    def __str__(self) -> str:
+        return f"{self.adm_div_code} {self.fiscal_year}"
+
+
 class BudgetIndicator(RegionYearModel):
     """预算指标: a numbered grant of spending authority to one unit for one purpose, in yuan.
 

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from budget.code_import import load_codes
 from budget.entries import Context
-from budget.models import BudgetIndicator
+from budget.models import BudgetIndicator, BudgetYear
 from budget.services import OpeningIndicator, import_clearing_limit, import_indicator
 from core.actors import Actor, system_actor
 from core.calendar import start_day
@@ -288,6 +288,7 @@ def _configuration() -> None:
         chain = ReviewChain.objects.create(adm_div_code=REGION, document_kind=kind)
         for ordinal, (post, amount_from) in enumerate(nodes, start=1):
             ReviewNode.objects.create(chain=chain, ordinal=ordinal, post=post, amount_from=Decimal(amount_from))
+    BudgetYear.objects.create(adm_div_code=REGION, fiscal_year=YEAR)
     seed_rules(adm_div_code=REGION)
     load_codes(fiscal_year=YEAR)
 

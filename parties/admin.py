@@ -102,7 +102,7 @@ class BankAccountAdmin(admin.ModelAdmin):
 class RegionAdmin(admin.ModelAdmin):
     """Whether officers must sign with a UKey is decided here; who changed it, and when, stays in the history."""
 
-    list_display = ["adm_div_code", "name", "mode", "ukey_required"]
+    list_display = ["adm_div_code", "name", "ukey_required"]
 
     def get_readonly_fields(self, request: Any, obj: Any = None) -> Any:
         return ["adm_div_code"] if obj else []

@@ -18,13 +18,8 @@ from parties.duties import UNIT_POSTS, Post, forbidden_pairs
 class Region(models.Model):
     """财政区划, with the codes it carries on the wire."""
 
-    class Mode(models.TextChoices):
-        CLASSIC = "classic", "计划+额度"
-        INTEGRATED = "integrated", "预算管理一体化"
-
     adm_div_code = models.CharField("行政区划", max_length=9, primary_key=True)
     name = models.CharField(max_length=60)
-    mode = models.CharField(max_length=12, choices=Mode, default=Mode.CLASSIC)
     fin_org_code = models.CharField("财政机关代码", max_length=12)
     tre_code = models.CharField("国库代码", max_length=10)
     treasury_name = models.CharField("国库名称", max_length=60)
