@@ -15,10 +15,15 @@ from dashboards.errors import ChoiceInvalid, TextInvalid
 from payments.models import PaymentDetail, PaymentRequest
 from payments.services import DetailInput, RequestInput
 
-FIELDS = ("indicator", "business_type", "settlement", "dept_economic_code", "purpose", "contract_no", "cash_reason")
+FIELDS = (
+    *("indicator", "business_type", "settlement", "dept_economic_code", "purpose", "contract_no", "cash_reason"),
+    *("cash_purpose", "beneficiary_unit"),
+)
+REFERRING = ("indicator", "beneficiary_unit")  # a row, by its id
+EXTRA = "extra-"  # before the key of an extension field
 LINE_FIELDS = (
     *("payee_name", "payee_account_no", "payee_bank_name", "payee_bank_no", "amount", "remark"),
-    "reissue_of",
+    *("reference", "reissue_of"),
 )
 LABELS = {
     "indicator": "指标",
@@ -28,12 +33,15 @@ LABELS = {
     "purpose": "用途",
     "contract_no": "合同编号",
     "cash_reason": "现金理由",
+    "cash_purpose": "现金用途",
+    "beneficiary_unit": "受益单位",
     "payee_name": "收款人",
     "payee_account_no": "收款账号",
     "payee_bank_name": "收款银行",
     "payee_bank_no": "收款行号",
     "amount": "金额",
     "remark": "备注",
+    "reference": "业务凭据号",
     "details": "收款明细",
 }
 _LINE_KEY = re.compile(r"lines-([0-9]{1,4})-(" + "|".join(LINE_FIELDS) + r")", re.ASCII)
@@ -48,6 +56,7 @@ class PaymentForm:
 
     values: dict[str, str] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
+    extra: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_post(cls, post: QueryDict) -> "PaymentForm":
@@ -58,16 +67,17 @@ class PaymentForm:
             if match:
                 rows.setdefault(int(match[1]), dict.fromkeys(LINE_FIELDS, ""))[match[2]] = str(value).strip()
         lines = [rows[number] for number in sorted(rows) if any(rows[number].values())]
-        return cls({name: post.get(name, "").strip() for name in FIELDS}, lines)
+        return cls({name: post.get(name, "").strip() for name in FIELDS}, lines, _extra(post))
 
     @classmethod
     def from_request(cls, request: PaymentRequest) -> "PaymentForm":
         """Fill the form from a stored request."""
-        values = {name: str(getattr(request, name)) for name in FIELDS if name != "indicator"}
+        values = {name: str(getattr(request, name)) for name in FIELDS if name not in REFERRING}
         details = list(request.details.all())
         repeated = dict(PaymentDetail.objects.filter(reissued_as__in=details).values_list("reissued_as_id", "pk"))
         lines = [_line(detail, repeated.get(detail.pk)) for detail in details]
-        return cls({"indicator": str(request.indicator_id), **values}, lines)
+        referred = {name: str(getattr(request, f"{name}_id") or "") for name in REFERRING}
+        return cls({**referred, **values}, lines, dict(request.extra))
 
     @classmethod
     def repeating(cls, request: PaymentRequest, failed: list[PaymentDetail]) -> "PaymentForm":
@@ -84,7 +94,7 @@ class PaymentForm:
             for number, line in enumerate(self.lines)
             if not post.get(f"lines-{number}-left_out")
         ]
-        return PaymentForm(values, lines)
+        return PaymentForm(values, lines, self.extra | _extra(post))
 
     def parse(self) -> RequestInput:
         """Return the input of the service.
@@ -97,11 +107,16 @@ class PaymentForm:
         indicator_id = uuid_or_none(self.values.get("indicator"))
         if indicator_id is None:
             found.append(ChoiceInvalid("请选择指标。", field="indicator_id"))
+        beneficiary = uuid_or_none(self.values.get("beneficiary_unit"))
+        found += [e for key, value in self.extra.items() for e in _text_findings(value, f"extra.{key}", "扩展信息")]
         details = tuple(self._detail(number, line, found) for number, line in enumerate(self.lines, start=1))
         if found or indicator_id is None:
             raise ValidationFailed(found)
-        rest = {name: self.values[name] for name in FIELDS if name != "indicator"}
-        return RequestInput(indicator_id=indicator_id, details=details, **rest)
+        rest = {name: self.values[name] for name in FIELDS if name not in REFERRING}
+        extra = {key: value for key, value in self.extra.items() if value}
+        return RequestInput(
+            indicator_id=indicator_id, beneficiary_unit_id=beneficiary, details=details, extra=extra, **rest
+        )
 
     @staticmethod
     def _detail(number: int, line: Line, found: list[TreasuryError]) -> DetailInput:
@@ -131,6 +146,10 @@ class PaymentForm:
         return total
 
 
+def _extra(post: QueryDict) -> dict[str, str]:
+    return {key.removeprefix(EXTRA): str(value).strip() for key, value in post.items() if key.startswith(EXTRA)}
+
+
 def _line(detail: PaymentDetail, reissue_of: UUID | None) -> Line:
     line = {name: str(getattr(detail, name)) for name in LINE_FIELDS if name not in ("amount", "reissue_of")}
     return line | {"amount": wire_yuan(detail.amount), "reissue_of": str(reissue_of or "")}
@@ -147,7 +166,10 @@ def html_id(name: str) -> str:
     match = _DETAIL_FIELD.fullmatch(name)
     if match:
         return f"lines-{int(match[1]) - 1}-{match[2]}"
-    return {"indicator_id": "indicator", "details": "lines", "amount": "lines", "reissue_of": "lines"}.get(name, name)
+    if name.startswith("extra."):
+        return EXTRA + name.removeprefix("extra.")
+    named = {"indicator_id": "indicator", "beneficiary_unit_id": "beneficiary_unit"}
+    return (named | dict.fromkeys(("details", "amount", "reissue_of"), "lines")).get(name, name)
 
 
 def at_line(name: str, message: str) -> str:

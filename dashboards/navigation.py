@@ -9,6 +9,7 @@ from django.urls import reverse
 from dashboards import selectors
 from dashboards.desk import BUREAU_READERS, BUSINESS, READERS, Desk
 from parties.duties import ADMIN_POSTS, Post
+from parties.models import GroupMenu
 from payments.states import REVIEWERS, RequestState
 
 REVIEW_POSTS = tuple(REVIEWERS.split("|"))
@@ -32,6 +33,7 @@ class Entry:
 ENTRIES = (
     Entry("workbench", "工作台", ()),
     Entry("payment-list", "支付申请", READERS, "mine", "支付"),
+    Entry("card-list", "公务卡消费", READERS, "", "支付"),
     Entry("review-queue", "待我审核", REVIEW_POSTS, "review", "支付"),
     Entry("alert-list", "动态监控", (*BUREAU_READERS, Post.UNIT_CLERK), "held", "支付"),
     Entry("voucher-make", "制单", selectors.MAKERS, "make", "凭证"),
@@ -161,4 +163,18 @@ def links(desk: Desk, counts: dict[str, int], path: str) -> list[Link]:
         keys = NAV_SUM.get(entry.todo, (entry.todo,))
         count = sum(counts.get(key, 0) for key in keys)
         found.append(Link(entry.label, address, count, address == here, entry.group))
-    return found
+    return found + _group_menus(desk)
+
+
+def _group_menus(desk: Desk) -> list[Link]:
+    """What the unit's groups put into the navigation of their clerks."""
+    if not desk.holds(Post.UNIT_CLERK):
+        return []
+    rows = GroupMenu.objects.select_related("group").filter(
+        group__adm_div_code=desk.actor.adm_div_code, group__units__code__in=desk.actor.units
+    )
+    new = reverse("payment-new")
+    return [
+        Link(menu.label, f"{new}?business_type={menu.business_type}", 0, False, menu.group.name)
+        for menu in rows.distinct().order_by("group__code", "ordinal", "label")
+    ]

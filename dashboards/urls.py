@@ -5,6 +5,7 @@ from django.urls import path
 from dashboards.views import (
     attachments,
     budget,
+    cards,
     clearing,
     evidence,
     exchange,
@@ -55,6 +56,7 @@ urlpatterns = [
     path("payments/<uuid:pk>/reissue/", payment_form.reissue_payment, name="payment-reissue"),
     path("payments/<uuid:pk>/attachments/", attachments.attach, name="attachment-add"),
     path("payments/<uuid:pk>/attachments/<uuid:attachment_pk>/", attachments.download, name="attachment"),
+    path("payments/cards/", cards.card_list, name="card-list"),
     # Review and monitoring
     path("review/", review.review_queue, name="review-queue"),
     path("review/approve/", review.approve, name="review-approve"),

@@ -158,13 +158,17 @@ class Day:
             "P3", "I1", [self.line("临江市晨光办公用品公司", "6230000000000101", "12345.67")],
             dept_economic_code="30201", purpose="办公用品",
         )  # fmt: skip
-        cards = [self.line("马小明", "6230000000090001", "1280.00"), self.line("马小明", "6230000000090001", "860.50")]
+        cards = [
+            self.line("马小明", "6230000000090001", "1280.00", reference="GWK20260610000001"),
+            self.line("马小明", "6230000000090001", "860.50", reference="GWK20260611000002"),
+        ]
         self.request(
             "P4", "I1", cards, business_type="2", settlement="5", dept_economic_code="30211", purpose="公务卡还款差旅费"
         )
         self.request(
-            "P5", "I3", [self.line("市第一中学", "XJZP0001", "3000.00")], business_type="5", settlement="3",
-            dept_economic_code="30201", purpose="备用金", cash_reason="考试期间零星开支",
+            "P5", "I3", [self.line("市第一中学", "XJZP0001", "3000.00", reference="XJZP0001")], business_type="5",
+            settlement="3", dept_economic_code="30201", purpose="备用金", cash_purpose="03",
+            cash_reason="考试期间零星开支",
         )  # fmt: skip
         for payment in ("P3", "P4", "P5"):
             self.review_and_send(payment)
@@ -272,8 +276,10 @@ class Day:
             self._officers[username] = Officer(self.base_url, username, world.PASSWORD)
         return self._officers[username]
 
-    def line(self, name: str, account: str, amount: str, *, bank: str = "丙银行临江支行") -> dict[str, str]:
-        return {"payee_name": name, "payee_account_no": account, "payee_bank_name": bank, "amount": amount}
+    def line(
+        self, name: str, account: str, amount: str, *, bank: str = "丙银行临江支行", **more: str
+    ) -> dict[str, str]:
+        return {"payee_name": name, "payee_account_no": account, "payee_bank_name": bank, "amount": amount, **more}
 
     def request(
         self,

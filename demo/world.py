@@ -17,6 +17,7 @@ from budget.code_import import load_codes
 from budget.entries import Context
 from budget.models import BudgetIndicator, BudgetYear
 from budget.services import OpeningIndicator, import_clearing_limit, import_indicator
+from cards.models import CardTransaction
 from core.actors import Actor, system_actor
 from core.calendar import start_day
 from core.digests import sm3_hex
@@ -26,7 +27,7 @@ from demo.keys import make_keys, seals_in
 from monitoring.services import seed_rules
 from parties.models import AgentBank, BankAccount, BudgetUnit, Person, Region, ReviewChain, ReviewNode, User
 from parties.services import grant_post
-from payments.models import PaymentDetail, PaymentRequest
+from payments.models import CashPurpose, PaymentDetail, PaymentRequest, WithholdingPayee
 from seals.certificates import parse_certificate
 from seals.models import OfficerCertificate, SealPosition, TrustedAuthority
 from seals.pki import revocation_lists
@@ -116,6 +117,7 @@ def build_world(
     _region_and_parties(endpoints, exchange or {})
     _people(now)
     _configuration()
+    _registers(now)
     if sealed:
         _seal_positions()
         Region.objects.filter(adm_div_code=REGION).update(ukey_required=True)
@@ -291,6 +293,50 @@ def _configuration() -> None:
     BudgetYear.objects.create(adm_div_code=REGION, fiscal_year=YEAR)
     seed_rules(adm_div_code=REGION)
     load_codes(fiscal_year=YEAR)
+
+
+def _registers(now: datetime) -> None:
+    """What the kinds of payment rest on: purposes of cash, withholding payees, purchases with official cards."""
+    CashPurpose.objects.bulk_create(
+        CashPurpose(adm_div_code=REGION, code=code, name=name, cap=Decimal(cap) if cap else None)
+        for code, name, cap in (
+            ("01", "个人劳务报酬", None),
+            ("02", "差旅费备用金", "10000.00"),
+            ("03", "结算起点以下零星支出", "5000.00"),
+            ("04", "向个人收购农副产品", None),
+        )
+    )
+    WithholdingPayee.objects.bulk_create(
+        WithholdingPayee(adm_div_code=REGION, kind=kind, name=name, account_no=account_no, bank_name="丙银行临江支行")
+        for kind, name, account_no in (
+            ("social", "市社会保险事业中心", "6230000000020001"),
+            ("housing", "市住房公积金管理中心", "6230000000020003"),
+            ("tax", "国家税务总局临江市税务局", "6230000000020004"),
+            ("utility", "临江市供电公司", "6230000000000705"),
+        )
+    )
+    unit = BudgetUnit.objects.get(adm_div_code=REGION, code="101001")
+    CardTransaction.objects.bulk_create(
+        CardTransaction(
+            adm_div_code=REGION,
+            fiscal_year=YEAR,
+            unit=unit,
+            transaction_no=number,
+            card_no="6230000000090001",
+            holder_name="马小明",
+            bank_name="丙银行临江支行",
+            merchant=merchant,
+            consumed_on=consumed_on,
+            due_on=date(YEAR, 7, 5),
+            amount=Decimal(amount),
+            reported_by="期初导入",
+            at=now,
+        )
+        for number, merchant, consumed_on, amount in (
+            ("GWK20260610000001", "中国铁路客票", date(YEAR, 6, 10), "1280.00"),
+            ("GWK20260611000002", "临江宾馆", date(YEAR, 6, 11), "860.50"),
+        )
+    )
 
 
 def _seal_positions() -> None:

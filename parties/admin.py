@@ -10,11 +10,13 @@ from parties.models import (
     AgentBank,
     BankAccount,
     BudgetUnit,
+    GroupMenu,
     Person,
     PostAssignment,
     Region,
     ReviewChain,
     ReviewNode,
+    UnitGroup,
     User,
 )
 from parties.services import check_grant
@@ -113,6 +115,20 @@ class RegionAdmin(admin.ModelAdmin):
             "至少两名印章管理员或安全保密员，才能互相核准。"
         }
         return super().get_form(request, obj, change, **kwargs)
+
+
+class GroupMenuInline(admin.TabularInline):
+    model = GroupMenu
+    extra = 2
+
+
+@admin.register(UnitGroup)
+class UnitGroupAdmin(admin.ModelAdmin):
+    """Units that share a menu of their own or extension fields."""
+
+    list_display = ["adm_div_code", "code", "name"]
+    filter_horizontal = ["units"]
+    inlines = [GroupMenuInline]
 
 
 admin.site.register([AgentBank, Person])

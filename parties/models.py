@@ -77,6 +77,9 @@ class BudgetUnit(models.Model):
     section = models.CharField("业务科室", max_length=20)
     organisation = models.CharField("签名机构", max_length=30)
     active = models.BooleanField(default=True)
+    finance_agent = models.BooleanField(
+        "财政代列单位", default=False
+    )  # a pseudo-unit through which finance pays for others
 
     class Meta:
         verbose_name = verbose_name_plural = "预算单位"
@@ -84,6 +87,40 @@ class BudgetUnit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}"
+
+
+class UnitGroup(models.Model):
+    """单位组: units that share a menu or extra fields; a unit may be in several."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    adm_div_code = models.CharField("行政区划", max_length=9)
+    code = models.SlugField("代码", max_length=20)
+    name = models.CharField("名称", max_length=40)
+    units = models.ManyToManyField(BudgetUnit, verbose_name="单位", blank=True, related_name="groups")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "单位组"
+        constraints = [models.UniqueConstraint(fields=["adm_div_code", "code"], name="unit_group_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class GroupMenu(models.Model):
+    """单位组菜单: an entry of its own in the navigation of a group's clerks, leading to one kind of payment."""
+
+    group = models.ForeignKey(UnitGroup, models.CASCADE, related_name="menu", verbose_name="单位组")
+    label = models.CharField("菜单名", max_length=12)
+    business_type = models.CharField("业务类型", max_length=2)
+    ordinal = models.PositiveSmallIntegerField("次序", default=1)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "单位组菜单"
+        ordering = ["group", "ordinal"]
+        constraints = [models.UniqueConstraint(fields=["group", "label"], name="group_menu_once")]
+
+    def __str__(self) -> str:
+        return self.label
 
 
 @pghistory.track(meta=recorded("parties_bankaccount"))

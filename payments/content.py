@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 from core.digests import sm3_hex
@@ -21,7 +22,7 @@ def details_of(requests: Iterable[PaymentRequest]) -> dict[UUID, list[PaymentDet
 
 def content_digest(request: PaymentRequest, details: Sequence[PaymentDetail]) -> str:
     """Return the SM3 (hex) of everything that decides where money goes, in one canonical spelling."""
-    content = {
+    content: dict[str, Any] = {
         "request_no": request.request_no,
         "revision": request.revision,
         "unit": str(request.unit_id),
@@ -36,9 +37,23 @@ def content_digest(request: PaymentRequest, details: Sequence[PaymentDetail]) ->
         "contract_no": request.contract_no,
         "amount": wire_yuan(request.amount),
         "details": [
-            [d.seq, d.payee_name, d.payee_account_no, d.payee_bank_name, d.payee_bank_no, wire_yuan(d.amount), d.remark]
+            [
+                *(d.seq, d.payee_name, d.payee_account_no, d.payee_bank_name, d.payee_bank_no, wire_yuan(d.amount)),
+                d.remark,
+                *([d.reference] if d.reference else []),
+            ]
             for d in details
         ],
+    }
+    # What only some kinds of payment have stands there only where it says something.
+    content |= {
+        name: value
+        for name, value in (
+            ("cash_purpose", request.cash_purpose),
+            ("beneficiary_unit", str(request.beneficiary_unit_id or "")),
+            ("extra", request.extra),
+        )
+        if value
     }
     return sm3_hex(json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode())
 

@@ -1,7 +1,7 @@
 """Writing down a request: drafts, their details, attachments, and the reissue of failed rows."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -16,6 +16,7 @@ from core.numbering import take_numbers
 from core.transitions import check_move, move
 from parties.models import BudgetUnit
 from payments.errors import FieldInvalid, ReissueRefused
+from payments.extensions import Extensions
 from payments.locking import (
     action_keys,
     context_for,
@@ -39,6 +40,7 @@ class DetailInput:
     payee_bank_no: str
     amount: Decimal
     remark: str = ""
+    reference: str = ""
     reissue_of: UUID | None = None
 
 
@@ -54,6 +56,9 @@ class RequestInput:
     details: tuple[DetailInput, ...]
     contract_no: str = ""
     cash_reason: str = ""
+    cash_purpose: str = ""
+    beneficiary_unit_id: UUID | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 @transaction.atomic(durable=True)
@@ -76,8 +81,9 @@ def save_drafts(
     if made:
         return made_before(made, keys)
     quotas = _quotas(inputs, clerk)
+    extensions = Extensions(clerk.adm_div_code)
     for given in inputs:
-        _check(given, quotas[given.indicator_id])
+        _check(given, quotas[given.indicator_id], extensions)
     numbers = take_numbers(
         adm_div_code=context.adm_div_code, fiscal_year=context.fiscal_year, kind="request", count=len(inputs)
     )
@@ -109,14 +115,14 @@ def revise_draft(*, request_id: UUID, given: RequestInput, clerk: Actor, now: da
     request = found[0]
     check_move(REQUEST_FLOW, request, "revise", clerk)
     quota = _quotas([given], clerk)[given.indicator_id]
-    _check(given, quota)
+    _check(given, quota, Extensions(clerk.adm_div_code))
     if request.state == RequestState.BLOCKED:
         request.revision += 1
     replacement = _request(given, quota, request.request_no, clerk, now)
     kept = ("revision", "created_at", "state", "action_key")
-    for field in PaymentRequest._meta.concrete_fields:
-        if field.attname not in ("id", *kept):
-            setattr(request, field.attname, getattr(replacement, field.attname))
+    for column in PaymentRequest._meta.concrete_fields:
+        if column.attname not in ("id", *kept):
+            setattr(request, column.attname, getattr(replacement, column.attname))
     unlink_reissues([request])
     request.reissue_of = _reissued_request(given, _failed_details([given], clerk))
     PaymentDetail.objects.filter(request=request).delete()
@@ -173,7 +179,7 @@ def _quotas(inputs: Sequence[RequestInput], clerk: Actor) -> dict[UUID, Quota]:
     return found
 
 
-def _check(given: RequestInput, quota: Quota) -> None:
+def _check(given: RequestInput, quota: Quota, extensions: Extensions) -> None:
     found: list[TreasuryError] = []
     if given.business_type not in BusinessType.values:
         found.append(FieldInvalid("业务类型不在代码表内。", field="business_type"))
@@ -188,11 +194,18 @@ def _check(given: RequestInput, quota: Quota) -> None:
         dept_economic_code=given.dept_economic_code,
         payment_mode=quota.payment_mode,
         details=tuple(
-            DetailFacts(d.payee_name, d.payee_account_no, d.payee_bank_name, d.payee_bank_no, d.amount, d.remark)
+            DetailFacts(
+                d.payee_name, d.payee_account_no, d.payee_bank_name, d.payee_bank_no, d.amount, d.remark, d.reference
+            )
             for d in given.details
         ),
+        business_type=given.business_type,
+        contract_no=given.contract_no,
+        cash_purpose=given.cash_purpose,
+        beneficiary_unit_id=given.beneficiary_unit_id,
     )
     found += findings(facts)
+    found += extensions.findings(given.extra, business_type=given.business_type, unit_code=quota.unit.code)
     if found:
         raise ValidationFailed(found)
 
@@ -214,6 +227,9 @@ def _request(given: RequestInput, quota: Quota, number: str, clerk: Actor, now: 
         purpose=given.purpose,
         contract_no=given.contract_no,
         cash_reason=given.cash_reason,
+        cash_purpose=given.cash_purpose,
+        beneficiary_unit_id=given.beneficiary_unit_id,
+        extra=dict(given.extra),
         amount=sum((detail.amount for detail in given.details), Decimal("0.00")),
         created_by_id=clerk.person_id,
         created_at=now,
@@ -233,6 +249,7 @@ def _details(request: PaymentRequest, given: RequestInput) -> list[PaymentDetail
             payee_bank_no=line.payee_bank_no,
             amount=line.amount,
             remark=line.remark,
+            reference=line.reference,
         )
         for seq, line in enumerate(given.details, start=1)
     ]

@@ -67,3 +67,9 @@ class AlreadyCleared(Conflict):
 
 class ClearingAmountDiffers(TreasuryError):
     code = "clearing_amount_differs"
+
+
+class AlreadyUsed(Conflict):
+    """A cheque or a purchase that another live payment quotes."""
+
+    code = "already_used"

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from budget.codes import CodeKind
 from budget.selectors import code_names
 from core.money import wire_yuan
 from parties.models import BankAccount, Region
-from payments.models import PaymentDetail, PaymentRequest
+from payments.models import BusinessType, ExtensionField, PaymentDetail, PaymentRequest
+from vouchers.schema import voucher_type
 from vouchers.services import Draft
 
 CLEARING_BANK_CODE = "001"
@@ -25,10 +27,11 @@ class Names:
     gov_economic: dict[str, str]
     dept_economic: dict[str, str]
     fund_natures: dict[str, str]
+    extensions: dict[UUID, dict[str, str]]
 
 
 def load_names(requests: Sequence[PaymentRequest]) -> Names:
-    """Read region and code names for a batch: five queries whatever its size."""
+    """Read region, code names and extension fields for a batch: six queries whatever its size."""
     year = requests[0].fiscal_year
     indicators = [request.indicator for request in requests]
     return Names(
@@ -37,7 +40,27 @@ def load_names(requests: Sequence[PaymentRequest]) -> Names:
         gov_economic=code_names(year, CodeKind.GOV_ECONOMIC, [i.gov_economic_code for i in indicators]),
         dept_economic=code_names(year, CodeKind.DEPT_ECONOMIC, [r.dept_economic_code for r in requests]),
         fund_natures=code_names(year, CodeKind.FUND_NATURE, [i.fund_nature for i in indicators]),
+        extensions=_extensions(requests),
     )
+
+
+def _extensions(requests: Sequence[PaymentRequest]) -> dict[UUID, dict[str, str]]:
+    """What extension fields put into the spare tags of each voucher."""
+    rows = ExtensionField.objects.filter(adm_div_code=requests[0].adm_div_code).exclude(wire_tag="")
+    tags = dict(rows.values_list("key", "wire_tag"))
+    return {
+        request.id: {tags[key]: value for key, value in request.extra.items() if key in tags and value}
+        for request in requests
+    }
+
+
+_HEAD_REFERENCE = {BusinessType.CASH_CHEQUE.value: "CheckNo", BusinessType.WITHHOLDING.value: "TaxBillNo"}
+
+
+def _reference(request: PaymentRequest, details: Sequence[PaymentDetail], kind: str) -> dict[str, str]:
+    """The cheque or tax bill of the only line, where the head of this type of voucher has a place for it."""
+    tag = _HEAD_REFERENCE.get(request.business_type, "")
+    return {tag: details[0].reference} if len(details) == 1 and tag in voucher_type(kind).main_by_tag else {}
 
 
 def _with_parents(codes: Sequence[str]) -> set[str]:
@@ -49,6 +72,7 @@ def payment_voucher_draft(
 ) -> Draft:
     """Say in wire terms what the agent bank is ordered to pay: 5201 from finance, 8202 from the unit."""
     direct = request.payment_mode == "11"
+    kind = "5201" if direct else "8202"
     account: BankAccount = request.payer_account
     assert account.agent_bank is not None
     common = _classification(request, names)
@@ -74,12 +98,13 @@ def payment_voucher_draft(
     for level, length in (("1", 3), ("2", 5), ("3", 7)):
         main[f"ExpFuncCode{level}"] = function[:length]
         main[f"ExpFuncName{level}"] = names.functions.get(function[:length], "")
+    main |= _reference(request, details, kind) | names.extensions[request.id]
     if direct:
         main |= {"FileNoName": request.indicator.doc_no}
     if len(details) == 1:
         main |= _payee(details[0])
     return Draft(
-        voucher_type="5201" if direct else "8202",
+        voucher_type=kind,
         adm_div_code=request.adm_div_code,
         fiscal_year=request.fiscal_year,
         voucher_date=voucher_date,
@@ -97,6 +122,7 @@ def payment_voucher_draft(
                 "PayKindName": "基本支出",
                 "PayAmt": wire_yuan(detail.amount),
                 "Remark": detail.remark,
+                "Hold1": detail.reference,
             }
             for detail in details
         ),

@@ -1,20 +1,22 @@
 """A unit asks, a bank pays, PBoC clears: requests with their details, and the facts that banks and PBoC report."""
 
 import pgtrigger
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 
 from budget.models import BudgetIndicator, PaymentMode, Quota
+from core.ids import new_id
 from core.models import RegionYearModel, any_changed, append_only
 from core.money import ZERO, MoneyField
-from parties.models import AgentBank, BankAccount, BudgetUnit, Person, ReviewChain
+from parties.models import AgentBank, BankAccount, BudgetUnit, Person, ReviewChain, UnitGroup
 from payments.states import DETAIL_FLOW, REQUEST_FLOW, DetailState, RequestState
 from vouchers.models import InboxMessage, Voucher
 
 _CONTENT = (
     *("adm_div_code", "fiscal_year", "request_no", "unit", "indicator", "quota", "payer_account", "payment_mode"),
     *("business_type", "settlement", "dept_economic_code", "purpose", "contract_no", "cash_reason", "amount"),
-    *("created_by", "reissue_of"),
+    *("cash_purpose", "beneficiary_unit", "extra", "created_by", "reissue_of"),
 )
 
 
@@ -26,7 +28,10 @@ class BusinessType(models.TextChoices):
     SALARY = "3", "统一工资发放"
     BATCH = "4", "批量支付"
     CASH_CHEQUE = "5", "现金支票"
+    WITHHOLDING = "6", "代扣代缴"
     PROCUREMENT = "7", "政府采购"
+    ON_BEHALF = "8", "财政代列"
+    INVESTMENT = "9", "政府投资项目"
 
 
 class Settlement(models.TextChoices):
@@ -56,6 +61,11 @@ class PaymentRequest(RegionYearModel):
     purpose = models.CharField("用途", max_length=100)
     contract_no = models.CharField("合同编号", max_length=40, blank=True)
     cash_reason = models.CharField("现金理由", max_length=100, blank=True)
+    cash_purpose = models.CharField("现金用途", max_length=4, blank=True)
+    beneficiary_unit = models.ForeignKey(
+        BudgetUnit, models.PROTECT, null=True, related_name="+", verbose_name="受益单位"
+    )
+    extra = models.JSONField("扩展信息", default=dict, blank=True)
     amount = MoneyField("金额")
     amount_paid = MoneyField("已支付", default=ZERO)
     amount_failed = MoneyField("失败", default=ZERO)
@@ -121,6 +131,7 @@ class PaymentDetail(RegionYearModel):
     payee_bank_no = models.CharField("收款行号", max_length=12, blank=True)
     amount = MoneyField("金额")
     remark = models.CharField("备注", max_length=60, blank=True)
+    reference = models.CharField("业务凭据号", max_length=42, blank=True)  # what it is: payments.business_types
     state = models.CharField(max_length=8, choices=DetailState, default=DetailState.OPEN)
     amount_refunded = MoneyField("已退款", default=ZERO)
     reissued_as = models.OneToOneField("self", models.PROTECT, null=True, related_name="reissue_of")
@@ -146,10 +157,10 @@ class PaymentDetail(RegionYearModel):
                     """
                     IF TG_OP = 'UPDATE' THEN
                         IF (NEW.request_id, NEW.seq, NEW.payee_name, NEW.payee_account_no, NEW.payee_bank_name,
-                            NEW.payee_bank_no, NEW.amount, NEW.remark)
+                            NEW.payee_bank_no, NEW.amount, NEW.remark, NEW.reference)
                            IS NOT DISTINCT FROM
                            (OLD.request_id, OLD.seq, OLD.payee_name, OLD.payee_account_no, OLD.payee_bank_name,
-                            OLD.payee_bank_no, OLD.amount, OLD.remark) THEN
+                            OLD.payee_bank_no, OLD.amount, OLD.remark, OLD.reference) THEN
                             RETURN NEW;
                         END IF;
                     END IF;
@@ -166,6 +177,9 @@ class PaymentDetail(RegionYearModel):
             ),
         ]
         ordering = ["seq"]
+        indexes = [
+            models.Index(fields=["adm_div_code", "reference"], condition=~Q(reference=""), name="detail_by_reference")
+        ]
 
     def __str__(self) -> str:
         return f"{self.payee_name} {self.amount}"
@@ -304,3 +318,100 @@ class LimitNotice(RegionYearModel):
         verbose_name = verbose_name_plural = "直接支付清算额度通知"
         constraints = [models.CheckConstraint(name="limit_notice_not_zero", condition=~Q(amount=0))]
         triggers = [append_only()]
+
+
+class CashPurpose(models.Model):
+    """现金用途: what a region allows cash for, and how much of it in one cheque. Source: 《现金管理暂行条例》第五条."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    adm_div_code = models.CharField("行政区划", max_length=9)
+    code = models.CharField("代码", max_length=4)
+    name = models.CharField("用途", max_length=40)
+    cap = MoneyField("单张支票上限（元）", null=True, blank=True)
+    active = models.BooleanField("启用", default=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "现金用途"
+        ordering = ["code"]
+        constraints = [
+            models.UniqueConstraint(fields=["adm_div_code", "code"], name="cash_purpose_once"),
+            models.CheckConstraint(name="cash_cap_positive", condition=Q(cap__isnull=True) | Q(cap__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.name}"
+
+
+class WithholdingPayee(models.Model):
+    """代扣代缴单位: who may receive withheld contributions, taxes and bills of a region; nobody else may."""
+
+    class Kind(models.TextChoices):
+        SOCIAL_INSURANCE = "social", "社会保险"
+        HOUSING_FUND = "housing", "住房公积金"
+        TAX = "tax", "税款"
+        UTILITY = "utility", "水电气暖通信"
+        OTHER = "other", "其他代扣"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    adm_div_code = models.CharField("行政区划", max_length=9)
+    kind = models.CharField("类别", max_length=8, choices=Kind)
+    name = models.CharField("户名", max_length=60)
+    account_no = models.CharField("账号", max_length=32)
+    bank_name = models.CharField("开户行", max_length=60)
+    bank_no = models.CharField("行号", max_length=12, blank=True)
+    active = models.BooleanField("启用", default=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "代扣代缴单位"
+        constraints = [
+            models.UniqueConstraint(fields=["adm_div_code", "account_no"], name="withholding_account_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.account_no}"
+
+
+class ExtensionField(models.Model):
+    """扩展字段: a field a region adds to the payment form, for some kinds of payment or some units, as data.
+
+    `wire_tag` says in which spare tag of the voucher its value travels, "" if it stays with us.
+    """
+
+    class Kind(models.TextChoices):
+        TEXT = "text", "文本"
+        NUMBER = "number", "整数"
+        AMOUNT = "amount", "金额"
+        DATE = "date", "日期"
+        CHOICE = "choice", "选项"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    adm_div_code = models.CharField("行政区划", max_length=9)
+    key = models.SlugField("字段名", max_length=30)
+    label = models.CharField("标签", max_length=20)
+    kind = models.CharField("类型", max_length=8, choices=Kind)
+    choices = models.JSONField("选项", default=list, blank=True, help_text='["是", "否"]')
+    required = models.BooleanField("必填", default=False)
+    business_types = models.JSONField("业务类型", default=list, blank=True, help_text="空为全部")
+    unit_group = models.ForeignKey(UnitGroup, models.PROTECT, null=True, blank=True, verbose_name="单位组")
+    wire_tag = models.CharField(
+        "凭证字段", max_length=5, blank=True, choices=[("Hold1", "预留字段1"), ("Hold2", "预留字段2")]
+    )
+    ordinal = models.PositiveSmallIntegerField("次序", default=1)
+    active = models.BooleanField("启用", default=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "扩展字段"
+        ordering = ["ordinal", "key"]
+        constraints = [models.UniqueConstraint(fields=["adm_div_code", "key"], name="extension_key_once")]
+
+    def __str__(self) -> str:
+        return f"{self.label}（{self.key}）"
+
+    def clean(self) -> None:
+        if self.kind == self.Kind.CHOICE and not (
+            isinstance(self.choices, list) and self.choices and all(isinstance(c, str) and c for c in self.choices)
+        ):
+            raise ValidationError({"choices": '选项字段须列出至少一个选项，如 ["是", "否"]。'})
+        known = set(BusinessType.values)
+        if not isinstance(self.business_types, list) or not set(self.business_types) <= known:
+            raise ValidationError({"business_types": f"业务类型须为代码列表，可用：{'、'.join(sorted(known))}。"})

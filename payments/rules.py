@@ -3,15 +3,17 @@
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 from core.errors import AmountInvalid, TreasuryError
 from core.money import LIMIT, check_positive
+from payments.business_types import CASH_CHEQUE, REFERENCE_BYTES
+from payments.business_types import RULES as BUSINESS_RULES
 from payments.errors import FieldInvalid
 
 MAX_DETAILS = 499  # one voucher carries fewer than 500 details
 _ACCOUNT = re.compile(r"[0-9A-Z-]{1,32}", re.ASCII)
 _BANK_NO = re.compile(r"[0-9]{12}", re.ASCII)
-CASH_CHEQUE = "3"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class DetailFacts:
     payee_bank_no: str
     amount: Decimal
     remark: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class RequestFacts:
     dept_economic_code: str
     payment_mode: str
     details: tuple[DetailFacts, ...]
+    business_type: str = "1"
+    contract_no: str = ""
+    cash_purpose: str = ""
+    beneficiary_unit_id: UUID | None = None
 
 
 def findings(facts: RequestFacts) -> list[TreasuryError]:
@@ -41,11 +48,9 @@ def findings(facts: RequestFacts) -> list[TreasuryError]:
     found: list[TreasuryError] = []
     found += _text("purpose", "用途", facts.purpose, 100)
     found += _text("dept_economic_code", "部门经济分类", facts.dept_economic_code, 5)
-    if facts.settlement == CASH_CHEQUE:
-        if facts.payment_mode != "12":
-            found.append(FieldInvalid("现金支票只能用于授权支付。", field="settlement"))
-        if not facts.cash_reason:
-            found.append(FieldInvalid("使用现金须填写理由。", field="cash_reason"))
+    found += _kind(facts)
+    if facts.settlement == CASH_CHEQUE and facts.payment_mode != "12":
+        found.append(FieldInvalid("现金支票只能用于授权支付。", field="settlement"))
     if not facts.details:
         found.append(FieldInvalid("至少填写一个收款人。", field="details"))
     if len(facts.details) > MAX_DETAILS:
@@ -56,6 +61,37 @@ def findings(facts: RequestFacts) -> list[TreasuryError]:
         found += _detail(f"details.{index}", detail)
     if not found and sum(detail.amount for detail in facts.details) >= LIMIT:
         found.append(AmountInvalid("合计金额过大。", field="amount"))
+    return found
+
+
+_ASKED = {
+    "contract_no": "政府采购须填写合同编号。",
+    "cash_purpose": "请选择现金用途。",
+    "cash_reason": "使用现金须填写理由。",
+    "beneficiary_unit_id": "请选择受益单位。",
+}
+
+
+def _kind(facts: RequestFacts) -> list[TreasuryError]:
+    """What the kind of payment asks for, and what belongs to another kind only."""
+    rules = BUSINESS_RULES.get(facts.business_type)
+    if rules is None:
+        return []  # said already: not in the code table
+    found: list[TreasuryError] = []
+    if facts.settlement not in rules.settlements:
+        found.append(FieldInvalid("该业务类型不能用这种结算方式。", field="settlement", legal=list(rules.settlements)))
+    found += [FieldInvalid(_ASKED[name], field=name) for name in rules.asks if not getattr(facts, name)]
+    for name, label in (("cash_purpose", "现金用途"), ("beneficiary_unit_id", "受益单位")):
+        if name not in rules.asks and getattr(facts, name):
+            found.append(FieldInvalid(f"该业务类型不填{label}。", field=name))
+    if rules.one_payee and len(facts.details) > 1:
+        found.append(FieldInvalid("该业务类型一张申请只付一个收款人。", field="details", given=len(facts.details)))
+    for number, detail in enumerate(facts.details, start=1):
+        where = f"details.{number}.reference"
+        if rules.reference:
+            found += _text(where, rules.reference, detail.reference, REFERENCE_BYTES)
+        elif detail.reference:
+            found.append(FieldInvalid("该业务类型不填业务凭据号。", field=where))
     return found
 
 

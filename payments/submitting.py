@@ -1,7 +1,7 @@
 """Submitting: all checks at once, then reserve. 提交即占用 — from here on nobody else can spend this money."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -20,6 +20,7 @@ from monitoring.levels import Action, worst_action
 from monitoring.services import record_hits, screen
 from parties.models import BankAccount
 from parties.review import active_chains, load_chains
+from payments import register_checks
 from payments.content import content_digest, details_of
 from payments.locking import context_for, lock_requests
 from payments.models import PaymentDetail, PaymentRequest
@@ -49,6 +50,7 @@ def submit_payment_requests(*, request_ids: Sequence[UUID], clerk: Actor, now: d
     hits = screen([facts_of(r, details[r.id], context, own) for r, own in with_own_accounts(outcome.accepted)])
     balances = lock_balances([r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted])
     _check_available(outcome, balances, hits)
+    _check_registers(outcome, details, context.business_date)
     _store(outcome.accepted, details, hits, context, clerk)
     return outcome
 
@@ -150,6 +152,13 @@ def _check_available(outcome: Outcome[PaymentRequest], balances: Balances, hits:
         return found
 
     _refuse(outcome, check)
+
+
+def _check_registers(
+    outcome: Outcome[PaymentRequest], details: Mapping[UUID, Sequence[PaymentDetail]], on: date
+) -> None:
+    found = register_checks.refusals(outcome.accepted, details, on) if outcome.accepted else {}
+    _refuse(outcome, lambda request: found.get(request.id, []))
 
 
 def _refuse(outcome: Outcome[PaymentRequest], check: Callable[[PaymentRequest], list[TreasuryError]]) -> None:

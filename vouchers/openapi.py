@@ -28,7 +28,7 @@ class MessageSignatureScheme(OpenApiAuthenticationExtension):  # type: ignore[no
         }
 
 
-def _refusals(*cases: tuple[int, str, str]) -> dict[tuple[int, str], OpenApiResponse]:
+def refusals(*cases: tuple[int, str, str]) -> dict[tuple[int, str], OpenApiResponse]:
     """Return the refusals of an operation, with an example of each."""
     always = (
         (401, "signature_invalid", "The signature does not hold for this message."),
@@ -47,7 +47,7 @@ def _refusals(*cases: tuple[int, str, str]) -> dict[tuple[int, str], OpenApiResp
     }
 
 
-def _idempotency_key(*, required: bool) -> OpenApiParameter:
+def idempotency_key(*, required: bool) -> OpenApiParameter:
     return OpenApiParameter(
         "Idempotency-Key",
         OpenApiTypes.STR,
@@ -77,14 +77,14 @@ def _items_operation(operation: str, summary: str, request: Any, item: dict[str,
         operation_id=operation,
         summary=summary,
         description="逐张答复；重复答复得到 duplicate。一次最多 500 张。",
-        parameters=[_idempotency_key(required=False)],
+        parameters=[idempotency_key(required=False)],
         request=request,
         examples=[OpenApiExample("一张", {"items": [item]}, request_only=True)],
         responses={
             200: _answers(
                 serializers.ItemAnswers, "逐张结果", "一张成功，一张未知", {"results": [_result("accepted"), unknown]}
             ),
-            **_refusals(
+            **refusals(
                 (400, "json_malformed", "请求体不是规范的 UTF-8 JSON。"),
                 (409, "idempotency_mismatch", "同一幂等键的内容不同，请换新的键。"),
                 (413, "body_too_large", "报文超过 10 MiB。"),
@@ -102,7 +102,7 @@ SEND_VOUCHERS = extend_schema(
         "一个 MOF 信封，至多 100 张：回单（VoucherFlag=1）或本方单据（VoucherFlag=0）。"
         "一张：200 已处理、202 已收存、4xx 拒绝；多张：200 逐张结果。已收存的凭证不必重发。"
     ),
-    parameters=[_idempotency_key(required=True)],
+    parameters=[idempotency_key(required=True)],
     request={"application/xml; charset=GBK": OpenApiTypes.BINARY},
     responses={
         200: _answers(
@@ -117,7 +117,7 @@ SEND_VOUCHERS = extend_schema(
             "等待前置单据",
             {"results": [_result("parked", flag=0, digest=_DIGEST, field="")]},
         ),
-        **_refusals(
+        **refusals(
             (400, "idempotency_key_required", "POST 须带 Idempotency-Key。"),
             (403, "wrong_sender", "该机构不能发送此类凭证。"),
             (404, "original_unknown", "没有发给该机构的这张凭证。"),
@@ -140,7 +140,7 @@ WAITING_VOUCHERS = extend_schema(
             "一张，没有下一页",
             {"results": [_IDENTITY | {"digest": _DIGEST, "envelope": "PD94bWwgdmVyc2lvbj0iMS4wIi…"}], "next": None},
         ),
-        **_refusals((422, "validation_failed", "/cursor：cursor 应为上一页答复中的 next。")),
+        **refusals((422, "validation_failed", "/cursor：cursor 应为上一页答复中的 next。")),
     },
 )
 CONFIRM = _items_operation("confirmVoucher", "签收", serializers.ConfirmItems, _IDENTITY)
@@ -162,7 +162,7 @@ STATUS = extend_schema(
             "已签收",
             _IDENTITY | {"flag": 0, "status": 3, "state": "signed_for", "digest": _DIGEST, "code": "", "reason": ""},
         ),
-        **_refusals(
+        **refusals(
             (404, "not_found", "没有这张凭证。"),
             (422, "validation_failed", "/voucher_type：输入值不匹配要求的模式。"),
         ),
@@ -186,6 +186,6 @@ STAMP_POSITIONS = extend_schema(
                 ]
             },
         ),
-        **_refusals((422, "validation_failed", "/voucher_type：输入值不匹配要求的模式。")),
+        **refusals((422, "validation_failed", "/voucher_type：输入值不匹配要求的模式。")),
     },
 )

@@ -18,6 +18,7 @@ from core.models import IdempotencyKey
 from core.money import format_yuan
 from dashboards.capital import capital_yuan
 from dashboards.desk import Desk, desk_of
+from dashboards.masking import mask_account
 from dashboards.navigation import links, todo_counts
 from dashboards.seals_shown import StepToTake, coming_steps, post_label
 from evidence.selectors import status as log_status
@@ -48,6 +49,12 @@ _TONES = {
     "off": (RequestState.VOIDED, VoucherState.VOID, PlanState.CANCELLED, RequestState.DRAFT, AdjustmentState.REJECTED),
 }  # fmt: skip
 _TONE_OF = {str(state): tone for tone, states in _TONES.items() for state in states}
+
+
+@register.filter
+def masked_account(number: str) -> str:
+    """A card or account number in a list: its first and last four digits."""
+    return mask_account(number)
 
 
 @register.filter

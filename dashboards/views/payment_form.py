@@ -1,6 +1,7 @@
 """Writing down a payment request: a new one, a change, the repetition of failed rows, and the live balance."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -10,19 +11,27 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from budget.selectors import dept_codes_for, indicators_for
+from cards.models import CardTransaction
 from core.errors import TransitionNotAllowed, TreasuryError
 from core.models import IdempotencyKey
+from core.money import wire_yuan
 from dashboards.acting import Done, accepted_item, action_key, perform, uuid_or_none
+from dashboards.cards import chosen_purchases
 from dashboards.desk import Desk, action, officer
-from dashboards.forms import LINE_FIELDS, PaymentForm, at_line, html_id
+from dashboards.forms import EXTRA, LINE_FIELDS, PaymentForm, at_line, html_id
 from dashboards.refusals import Finding, findings_of, refused_items
 from dashboards.selectors import latest_reasons
 from dashboards.views.payments import find_request
+from parties.models import BudgetUnit
+from payments.business_types import RULES as BUSINESS_RULES
+from payments.business_types import BusinessRules
 from payments.errors import ReissueRefused
-from payments.models import BusinessType, PaymentRequest, Settlement
+from payments.extensions import Extensions
+from payments.models import BusinessType, CashPurpose, ExtensionField, PaymentRequest, Settlement
 from payments.services import RETURN_REASONS, revise_draft, save_drafts, submit_payment_requests
 from payments.states import EDITABLE, DetailState, RequestState
 
+_WITH_CONTRACT = (BusinessType.ORDINARY, BusinessType.PROCUREMENT, BusinessType.INVESTMENT)
 _SUBMITTED: dict[str, str] = {
     RequestState.ON_HOLD: "已提交，触发监控规则，等待监控岗处置",
     RequestState.BLOCKED: "未能提交：被监控规则拦截",
@@ -34,8 +43,10 @@ _SUBMITTED: dict[str, str] = {
 def new_payment(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Write down a new request; `then=submit` submits it right away."""
     if request.method == "GET":
-        indicator = request.GET.get("indicator", "")
-        form = PaymentForm({"indicator": indicator, "business_type": "1", "settlement": "2"})
+        kind = request.GET.get("business_type", "")
+        kind = kind if kind in BUSINESS_RULES else BusinessType.ORDINARY
+        form = PaymentForm({"indicator": request.GET.get("indicator", ""), "business_type": kind})
+        form.lines = [_repayment(each) for each in chosen_purchases(desk, request.GET.getlist("ids"))]
         return _page(request, desk, form)
 
     def save() -> PaymentRequest:
@@ -187,6 +198,10 @@ def _page(
     findings = [(html_id(f.field), Finding(f.code, f.field, at_line(f.field, f.message))) for f in found]
     if not form.lines:
         form.lines = [dict.fromkeys(LINE_FIELDS, "")]
+    kind = form.values.get("business_type", "")
+    rules = BUSINESS_RULES.get(kind, BUSINESS_RULES[BusinessType.ORDINARY])
+    settlements = [choice for choice in Settlement.choices if choice[0] in rules.settlements]
+    errors = {field: finding.message for field, finding in reversed(findings)}
     indicators = indicators_for(desk.actor, desk.fiscal_year).filter(quota__isnull=False)
     returned = None
     if payment is not None and payment.state in EDITABLE:
@@ -198,15 +213,57 @@ def _page(
         "repeats": repeats,
         "indicators": list(indicators),
         "business_types": BusinessType.choices,
-        "settlements": Settlement.choices,
+        "settlements": settlements,
+        "rules": rules,
+        "shows_contract": kind in _WITH_CONTRACT or bool(form.values.get("contract_no")),
+        **_registers(desk, form, rules, errors),
         "findings": findings,
-        "errors": {field: finding.message for field, finding in reversed(findings)},
+        "errors": errors,
         "returned": returned,
         "returned_for": RETURN_REASONS.get(returned.reason_code, "") if returned else "",
         "post_to": _address(payment, repeats),
         **_balance(desk, form),
     }
     return render(request, "payments/form.html", context, status=error.http_status if error else 200)
+
+
+def _registers(desk: Desk, form: PaymentForm, rules: BusinessRules, errors: Mapping[str, str]) -> dict[str, Any]:
+    """What the fields of this kind of payment are chosen from."""
+    code = desk.actor.adm_div_code
+    found: dict[str, Any] = {}
+    if "cash_purpose" in rules.asks:
+        found["cash_purposes"] = CashPurpose.objects.filter(adm_div_code=code, active=True)
+    if "beneficiary_unit_id" in rules.asks:
+        units = BudgetUnit.objects.filter(adm_div_code=code, active=True, finance_agent=False)
+        found["units"] = units.order_by("code")
+    unit_code = min(desk.actor.units, default="")
+    found["extensions"] = [
+        ShownExtension(each, EXTRA + each.key, form.extra.get(each.key, ""), errors.get(EXTRA + each.key, ""))
+        for each in Extensions(code).of(business_type=rules.code, unit_code=unit_code)
+    ]
+    return found
+
+
+@dataclass(frozen=True)
+class ShownExtension:
+    """One extension field in the form."""
+
+    field: ExtensionField
+    html_name: str
+    value: str
+    error: str
+
+
+def _repayment(purchase: CardTransaction) -> dict[str, str]:
+    """The payee line that repays a purchase; the amount may be lowered by what the holder bears."""
+    return dict.fromkeys(LINE_FIELDS, "") | {
+        "payee_name": purchase.holder_name,
+        "payee_account_no": purchase.card_no,
+        "payee_bank_name": purchase.bank_name,
+        "payee_bank_no": purchase.bank_no,
+        "amount": wire_yuan(purchase.amount),
+        "reference": purchase.transaction_no,
+    }
 
 
 def _address(payment: PaymentRequest | None, repeats: PaymentRequest | None) -> str:

@@ -19,7 +19,8 @@ from dashboards.desk import READERS, Desk, action, officer
 from dashboards.track import stops_of
 from monitoring.selectors import alerts_of
 from parties.models import ReviewDecision
-from payments.models import ClearingLine, LimitNotice, PaymentRequest
+from payments.business_types import RULES
+from payments.models import CashPurpose, ClearingLine, ExtensionField, LimitNotice, PaymentRequest
 from payments.services import RETURN_REASONS, cancel_payment_requests, submit_payment_requests
 from payments.states import EDITABLE, DetailState, RequestState
 from vouchers.models import Delivery
@@ -85,12 +86,36 @@ def find_request(desk: Desk, pk: UUID | None) -> PaymentRequest:
     :raises NotFound: for an unknown one and for one of somebody else.
     """
     rows = selectors.visible_requests(desk.actor).select_related(
-        "unit", "indicator", "quota", "payer_account__agent_bank", "created_by", "reissue_of", "voucher"
+        "unit",
+        "indicator",
+        "quota",
+        "payer_account__agent_bank",
+        "created_by",
+        "reissue_of",
+        "voucher",
+        "beneficiary_unit",
     )
     found = rows.filter(pk=pk).first()
     if found is None:
         raise NotFound("单据不存在或不在您的权限范围内。", field="id")
     return found
+
+
+def _special(payment: PaymentRequest) -> dict[str, Any]:
+    """What only some kinds of payment have, in words."""
+    code, rules = payment.adm_div_code, RULES.get(payment.business_type)
+    labels: dict[str, str] = {}
+    if payment.extra:
+        labels = dict(ExtensionField.objects.filter(adm_div_code=code).values_list("key", "label"))
+    purpose = ""
+    if payment.cash_purpose:
+        row = CashPurpose.objects.filter(adm_div_code=code, code=payment.cash_purpose).first()
+        purpose = row.name if row else payment.cash_purpose
+    return {
+        "cash_purpose": purpose,
+        "extra": [(labels.get(key, key), value) for key, value in payment.extra.items()],
+        "reference_label": rules.reference if rules else "",
+    }
 
 
 def track_context(desk: Desk, payment: PaymentRequest) -> dict[str, Any]:
@@ -128,6 +153,7 @@ def track_context(desk: Desk, payment: PaymentRequest) -> dict[str, Any]:
         ),
         "last_return": next((e for e in reversed(events) if e.action in ("return", "reject_hold", "block")), None),
         "reasons": RETURN_REASONS,
+        **_special(payment),
         "may_edit": clerk and payment.state in EDITABLE,
         "may_submit": clerk and payment.state in (S.DRAFT, S.RETURNED),
         "may_reissue": clerk and bool(failed),

@@ -28,6 +28,8 @@ PAGES = {
     "/payments/?state=reissuable&q=1": READERS,
     "/payments/new/": CLERK,
     "/payments/balance/": CLERK,
+    "/payments/cards/": READERS,
+    "/payments/new/?business_type=5&ids=x": CLERK,
     "/review/": {"u101001-fh", "u101001-fz", "jkw-sh", "gk-sh", "gk-kz"},
     "/monitoring/": BUREAU | CLERK,
     "/vouchers/": READERS,

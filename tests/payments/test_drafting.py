@@ -88,7 +88,9 @@ def test_a_bad_line_is_refused_with_its_field_and_nothing_is_stored(city, line, 
         ({"dept_economic_code": ""}, "dept_economic_code"),
         ({"dept_economic_code": "302011"}, "dept_economic_code"),
         ({"details": ()}, "details"),
-        ({"settlement": "3"}, "cash_reason"),
+        ({"settlement": "3"}, "settlement"),
+        ({"business_type": "2"}, "settlement"),
+        ({"business_type": "7"}, "contract_no"),
         ({"contract_no": "C" * 41}, "contract_no"),
         ({"contract_no": "a\x00"}, "contract_no"),
         ({"cash_reason": "理" * 51}, "cash_reason"),
@@ -107,7 +109,8 @@ def test_every_finding_is_named_at_once(city):
 
 
 def test_a_cash_cheque_is_for_authorised_payment_only(city):
-    given = acts.wanted("I4", "1.00", settlement="3", cash_reason="差旅")
+    cash = {"business_type": "5", "settlement": "3", "cash_purpose": "02", "cash_reason": "差旅"}
+    given = acts.wanted("I4", details=(acts.line("1.00", reference="XJZP0001"),), **cash)
     assert refused(save, given, who="u101002-jb").field == "settlement"
 
 

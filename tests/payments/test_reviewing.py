@@ -409,7 +409,9 @@ def test_a_new_block_refuses_the_last_approval_and_changes_nothing(city):
 
 def test_a_reminder_that_has_become_a_hold_since_submit_does_not_strand_the_request(city):
     """One alert per rule and revision: a hold without a waiting alert could never be disposed of."""
-    request = submitted("I3", "3000.00", settlement="3", cash_reason="差旅备用金", business_type="5")
+    cheque = acts.line("3000.00", reference="XJZP0001")
+    cash = {"business_type": "5", "settlement": "3", "cash_purpose": "02", "cash_reason": "差旅备用金"}
+    request = submitted("I3", details=(cheque,), **cash)
     assert [a.state for a in Alert.objects.all()] == ["noted"]
     change_rule("M04", action="hold", severity="orange")
 

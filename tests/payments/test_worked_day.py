@@ -56,7 +56,7 @@ def plan(no, amount, month=6):
 
 
 def draft(no, *lines, **changes):
-    details = tuple(acts.line(amount, payee_name=name) for name, amount in lines)
+    details = changes.pop("details", None) or tuple(acts.line(amount, payee_name=name) for name, amount in lines)
     clerk = world.officer(f"{acts.CLERK_OF[no]}-jb")
     return services.save_drafts(inputs=[acts.wanted(no, details=details, **changes)], clerk=clerk, now=NOW)[0]
 
@@ -126,10 +126,12 @@ def day(city, pki):
     supplier = ("临江市教学仪器公司", "240000.00")
     p.p2 = pay(a, "I4", supplier, business_type="7", contract_no="C-2026-017")
     p.p3 = pay(a, "I1", ("临江市晨光办公用品公司", "12345.67"))
-    cards = (("王小燕公务卡", "1280.00"), ("赵国强公务卡", "860.50"))
-    p.p4 = pay(a, "I1", *cards, business_type="2", settlement="5", dept_economic_code="30211")
-    cash = {"business_type": "5", "settlement": "3", "cash_reason": "零星支出备用"}
-    p.p5 = pay(b, "I3", ("市第一中学出纳", "3000.00"), **cash)
+    card = {"payee_name": "马小明", "payee_account_no": "6230000000090001"}
+    bought = (("1280.00", "GWK20260610000001"), ("860.50", "GWK20260611000002"))
+    cards = tuple(acts.line(amount, reference=number, **card) for amount, number in bought)
+    p.p4 = pay(a, "I1", details=cards, business_type="2", settlement="5", dept_economic_code="30211")
+    cash = {"business_type": "5", "settlement": "3", "cash_purpose": "03", "cash_reason": "零星支出备用"}
+    p.p5 = pay(b, "I3", details=(acts.line("3000.00", reference="XJZP0001"),), **cash)
 
     own = acts.wanted("I3", details=(acts.line("50000.00", payee_account_no=world.BASIC_ACCOUNT_101002),))
     [p.p6] = services.save_drafts(inputs=[own], clerk=world.officer("u101002-jb"), now=NOW)

@@ -47,6 +47,7 @@ def test_every_operation_has_examples_and_says_how_it_is_signed(client, db):
         "returnVoucher",
         "queryVoucherStatus",
         "queryStampPositionWithName",
+        "reportCardTransactions",
     }
     for operation in operations:
         assert operation["security"] == [{"messageSignature": []}]

@@ -27,6 +27,7 @@ INSTALLED_APPS = [
     "vouchers",
     "monitoring",
     "budget",
+    "cards",
     "payments",
     "reconciliation",
     "dashboards",
