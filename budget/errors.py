@@ -31,3 +31,13 @@ class EconomicMappingMissing(TreasuryError):
 
 class ClearingLimitExceeded(Conflict):
     code = "clearing_limit_exceeded"
+
+
+class MethodUnknown(TreasuryError):
+    code = "method_unknown"
+
+
+class PayerAccountNotAllowed(TreasuryError):
+    """F1: the nature of the money decides from which kind of account it may be paid."""
+
+    code = "payer_account_not_allowed"

@@ -17,10 +17,13 @@ __all__ = ["ClassificationCode", "EconomicMapping"]
 
 
 class PaymentMode(models.TextChoices):
-    """支付方式; the value is the code on the wire (PayTypeCode)."""
+    """支付方式; the value is the code on the wire (PayTypeCode). What each one means: `budget.methods`."""
 
     DIRECT = "11", "财政直接支付"
     AUTHORIZED = "12", "财政授权支付"
+    APPROPRIATION = "91", "资金实拨"
+    SPECIAL_ACCOUNT = "81", "财政专户支付"
+    UNIT_FUNDS = "31", "单位资金支付"
 
 
 class BudgetYear(RegionYearModel):
@@ -40,6 +43,7 @@ class BudgetYear(RegionYearModel):
 
     mode = models.CharField("管理模式", max_length=12, choices=Mode, default=Mode.CLASSIC)
     plan_validity = models.CharField("计划效力", max_length=8, choices=PlanValidity, default=PlanValidity.ROLLING)
+    planned_funds = models.JSONField("一体化模式下仍按计划控制的资金性质", default=list, blank=True)
 
     class Meta:
         verbose_name = verbose_name_plural = "预算年度"
@@ -47,6 +51,11 @@ class BudgetYear(RegionYearModel):
 
     def __str__(self) -> str:
         return f"{self.adm_div_code} {self.fiscal_year}"
+
+    @property
+    def limits_clearing(self) -> bool:
+        """Whether PBoC repays banks within limits it is told of (5106, 5108); docs/adr/0024."""
+        return self.mode == self.Mode.CLASSIC
 
 
 class BudgetIndicator(RegionYearModel):
@@ -244,14 +253,21 @@ class SpendingPlan(RegionYearModel):
 class Quota(RegionYearModel):
     """可用额度: what may still be paid out of one indicator, in yuan.
 
-    For an authorised indicator it is the arrived quota (授权额度), for a direct one the approved plan (计划额度).
-    Unused amounts of earlier months stay usable (滚存). available = granted − reserved − spent + refunded.
+    What it is made of depends on the method (`budget.methods`): arrived quota (授权额度), the approved plan
+    (计划额度), a unit's own income; where only the indicator limits (`control` none), nothing is granted and the row
+    counts what is spent. Unused amounts of earlier months stay usable (滚存).
+    available = granted − reserved − spent + refunded.
     """
+
+    class Control(models.TextChoices):
+        LIMIT = "limit", "按额度控制"
+        NONE = "none", "仅按指标控制"
 
     indicator = models.OneToOneField(BudgetIndicator, models.PROTECT, related_name="quota")
     unit = models.ForeignKey(BudgetUnit, models.PROTECT)
     payment_mode = models.CharField(max_length=3, choices=PaymentMode)
     payer_account = models.ForeignKey(BankAccount, models.PROTECT)
+    control = models.CharField("控制方式", max_length=5, choices=Control, default=Control.LIMIT)
     amount_granted = MoneyField("已到账", default=ZERO)
     amount_reserved = MoneyField("在途", default=ZERO)
     amount_spent = MoneyField("已支付", default=ZERO)
@@ -265,11 +281,17 @@ class Quota(RegionYearModel):
                 condition=Q(amount_reserved__gte=0)
                 & Q(amount_spent__gte=0)
                 & Q(amount_refunded__gte=0)
-                & Q(amount_granted__gte=F("amount_reserved") + F("amount_spent") - F("amount_refunded")),
+                & (
+                    Q(control="none", amount_granted=ZERO)
+                    | Q(amount_granted__gte=F("amount_reserved") + F("amount_spent") - F("amount_refunded"))
+                ),
             )
         ]
         indexes = [models.Index(fields=["adm_div_code", "fiscal_year", "unit"], name="quota_unit")]
-        triggers = [pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete)]
+        triggers = [
+            pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
+            pgtrigger.ReadOnly(name="quota_frozen", fields=["indicator", "payment_mode", "control"]),
+        ]
 
     @property
     def amount_available(self):  # type: ignore[no-untyped-def]

@@ -14,6 +14,7 @@ from budget.codes import CodeKind
 from budget.entries import Context, LimitPosting, post_limits
 from budget.limits import lock_limits
 from budget.locking import context_for
+from budget.methods import Control, control_in, year_of
 from budget.models import PaymentMode, Quota, QuotaNotice, SpendingPlan
 from budget.planning import grant_quota, lock_plans
 from budget.selectors import code_names
@@ -45,12 +46,13 @@ def issue_quota_notices(*, plan_ids: Sequence[UUID], maker: Actor, now: datetime
     Refused per item: role_required, acted_before, transition_not_allowed, not_found.
     """
     context = context_for(maker, now)
+    year = year_of(context.adm_div_code, context.fiscal_year)
     plans = lock_plans(plan_ids, maker)
     deciders = earlier_deciders(plans)
 
     def check(plan: SpendingPlan) -> None:
         check_move(PLAN_FLOW, plan, "notify", maker)
-        if plan.payment_mode != PaymentMode.AUTHORIZED:
+        if control_in(year, plan.payment_mode, plan.indicator.fund_nature) is not Control.QUOTA:
             raise Conflict("只有授权支付计划需要额度通知单。", field="payment_mode")
         if maker.person_id in {*deciders[plan.id].values(), plan.created_by_id}:
             raise ActedBefore("您经办或审核过该计划，不能制单（岗位分离）。", field="maker")

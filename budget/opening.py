@@ -7,7 +7,9 @@ from django.db import transaction
 
 from budget.entries import Context, LimitPosting, Posting, lock_balances, post, post_limits
 from budget.limits import lock_limits
+from budget.methods import PLANNED, Control, check_payer, control_in, year_of
 from budget.models import BudgetIndicator, Quota
+from core.money import ZERO
 from parties.models import AgentBank, BankAccount, BudgetUnit
 
 
@@ -35,8 +37,13 @@ class OpeningIndicator:
 def import_indicator(opening: OpeningIndicator, context: Context) -> BudgetIndicator:
     """Create an indicator and its quota row with opening entries; a step.
 
+    :raises MethodUnknown, PayerAccountNotAllowed: if the money may not be paid this way from this account.
     :raises django.db.IntegrityError: if the figures break E1 or E2, or the number is taken.
     """
+    check_payer(opening.payment_mode, opening.fund_nature, opening.payer_account)
+    year = year_of(context.adm_div_code, context.fiscal_year)
+    control = control_in(year, opening.payment_mode, opening.fund_nature)
+    is_limited = control is not Control.NONE
     indicator = BudgetIndicator.objects.create(
         adm_div_code=context.adm_div_code,
         fiscal_year=context.fiscal_year,
@@ -58,7 +65,10 @@ def import_indicator(opening: OpeningIndicator, context: Context) -> BudgetIndic
         unit=opening.unit,
         payment_mode=opening.payment_mode,
         payer_account=opening.payer_account,
+        control=Quota.Control.LIMIT if is_limited else Quota.Control.NONE,
     )
+    granted = opening.quota_left if is_limited else ZERO
+    planned = opening.paid + granted if control in PLANNED else ZERO
     lock_balances([indicator.id], [quota.id])
     post(
         [
@@ -68,10 +78,10 @@ def import_indicator(opening: OpeningIndicator, context: Context) -> BudgetIndic
                 indicator={
                     "total": opening.total,
                     "paid": opening.paid,
-                    "planned": opening.paid + opening.quota_left,
+                    "planned": planned,
                 },
                 quota_id=quota.id,
-                quota={"granted": opening.quota_left},
+                quota={"granted": granted},
                 note=opening.doc_no,
             )
         ],

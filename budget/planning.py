@@ -1,5 +1,5 @@
-"""用款计划: a unit plans a month, the chain reviews, approval makes quota: at once for direct payment, by way of a
-notice to the bank (5105, 5106, answered by 2104) for authorised payment. Source: docs/business.md §plans."""
+"""用款计划: a unit plans a month, the chain reviews, approval makes quota: by way of a notice to the bank (5105, 5106,
+answered by 2104) for authorised payment, at once for what else is planned. Source: docs/business.md §plans."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from django.db.models import F, QuerySet
 from budget.entries import Context, Posting, lock_balances, post
 from budget.errors import PlanExceedsIndicator
 from budget.locking import action_keys, context_for, made_before
-from budget.models import BudgetIndicator, PaymentMode, Quota, SpendingPlan
+from budget.methods import PLANNED, Control, control_in, year_of
+from budget.models import BudgetIndicator, BudgetYear, Quota, SpendingPlan
 from budget.states import PLAN_FLOW
 from core.actors import Actor
 from core.batch import copy_rows, update_from_values
@@ -65,9 +66,13 @@ def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime, acti
         quota__isnull=False,
     )
     indicators = {row.id: row for row in rows}
+    year = year_of(context.adm_div_code, context.fiscal_year)
     for given in inputs:
         if given.indicator_id not in indicators:
             raise NotFound("指标不存在或不属于本单位。", field="indicator_id")
+        row = indicators[given.indicator_id]
+        if control_in(year, row.payment_mode, row.fund_nature) not in PLANNED:
+            raise PlanInvalid(f"指标 {row.indicator_no} 不按用款计划控制。", field="indicator_id")
         if not 1 <= given.month <= 12:
             raise PlanInvalid("月份应为 1–12。", field="month")
         check_positive(given.amount, field="amount")
@@ -206,13 +211,15 @@ def prepare_plan_decision(
 def approve_plans(
     *, plan_ids: Sequence[UUID], reviewer: Actor, now: datetime, proof: Proof | None = None
 ) -> Outcome[SpendingPlan]:
-    """Approve plans at the node each waits at; a direct plan becomes quota with its last approval.
+    """Approve plans at the node each waits at; a plan that needs no quota notice becomes quota with its
+    last approval.
 
     :param proof: the officer's signature over the statement of `prepare_plan_decision`, where the region asks for one.
 
     Refused per item: acted_before, role_required, transition_not_allowed, statement_outdated, not_found.
     """
     context = context_for(reviewer, now)
+    year = year_of(context.adm_div_code, context.fiscal_year)
     waiting = _Waiting(lock_plans(plan_ids, reviewer))
     chains = waiting.chains
     outcome = waiting.decide("approve", reviewer, now, plan_ids, proof)
@@ -226,7 +233,7 @@ def approve_plans(
     update_from_values(SpendingPlan, {"node": "smallint"}, sorted((p.id, p.node) for p in onward))
     move(PLAN_FLOW, onward, "advance", by=reviewer, at=now)
     move(PLAN_FLOW, final, "approve", by=reviewer, at=now)
-    grant_quota([plan for plan in final if plan.payment_mode == PaymentMode.DIRECT], context)
+    grant_quota([plan for plan in final if _limit_of(plan, year) is Control.PLAN], context)
     return outcome
 
 
@@ -260,7 +267,7 @@ def return_plans(
 
 @transaction.atomic(savepoint=False)
 def grant_quota(plans: Sequence[SpendingPlan], context: Context) -> None:
-    """Turn approved (direct) or arrived (authorised) plans into quota; a step."""
+    """Turn plans that were approved, or have arrived at the bank, into quota; a step."""
     if not plans:
         return
     quotas = {q.indicator_id: q for q in Quota.objects.filter(indicator_id__in={p.indicator_id for p in plans})}
@@ -301,6 +308,10 @@ def plan_digest(plan: SpendingPlan) -> str:
     """Return the SM3 (hex) of what is approved with a plan."""
     parts = (plan.plan_no, plan.revision, plan.indicator_id, plan.month, plan.payment_mode, wire_yuan(plan.amount))
     return sm3_hex("\n".join(str(part) for part in parts).encode())
+
+
+def _limit_of(plan: SpendingPlan, year: BudgetYear) -> Control:
+    return control_in(year, plan.payment_mode, plan.indicator.fund_nature)
 
 
 def _planned(plan: SpendingPlan, sign: int, kind: str) -> Posting:

@@ -10,7 +10,8 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils.dateparse import parse_date
 
-from budget.models import IndicatorAdjustment, PaymentMode, QuotaNotice, SpendingPlan
+from budget.methods import FINANCE, METHODS, UNIT, Control, controlled_by, made_by, types_of, year_of
+from budget.models import BudgetYear, IndicatorAdjustment, QuotaNotice, SpendingPlan
 from budget.states import AdjustmentState, PlanState
 from core.actors import Actor
 from core.errors import TreasuryError
@@ -18,6 +19,7 @@ from core.models import Transition
 from core.money import yuan
 from dashboards.desk import Desk
 from monitoring.models import Alert
+from parties.duties import of_side
 from parties.models import ReviewNode
 from parties.review import check_reviewer, earlier_deciders, load_chains
 from parties.selectors import visible_unit_codes
@@ -30,14 +32,6 @@ from vouchers.models import Delivery, Voucher
 from vouchers.states import DeliveryState, VoucherState
 
 PAGE = 50
-MODES_OF = {
-    "voucher_maker": PaymentMode.DIRECT,
-    "seal_keeper": PaymentMode.DIRECT,
-    "name_seal": PaymentMode.DIRECT,
-    "unit_clerk": PaymentMode.AUTHORIZED,
-    "unit_sealer": PaymentMode.AUTHORIZED,
-    "unit_name_seal": PaymentMode.AUTHORIZED,
-}
 MAKERS = ("voucher_maker", "unit_clerk")
 SEALERS = ("seal_keeper", "name_seal", "unit_sealer", "unit_name_seal")
 KEEPERS = ("seal_keeper", "name_seal")  # of the treasury's seals, which quota notices bear
@@ -101,7 +95,7 @@ def held_queue(desk: Desk) -> QuerySet[PaymentRequest]:
 
 
 def _of_my_mode(rows: QuerySet[PaymentRequest], actor: Actor, posts: Iterable[str]) -> QuerySet[PaymentRequest]:
-    return rows.filter(payment_mode__in=[MODES_OF[post] for post in posts if post in actor.roles])
+    return rows.filter(payment_mode__in=made_by(*(post for post in posts if post in actor.roles)))
 
 
 def make_queue(desk: Desk) -> QuerySet[PaymentRequest]:
@@ -113,9 +107,12 @@ def unsealed_queue(desk: Desk, posts: Iterable[str]) -> QuerySet[PaymentRequest]
     """Return the requests with an unsealed voucher; for sealers those whose next step is theirs."""
     rows = requests_for(desk.actor, desk.fiscal_year).filter(state=RequestState.VOUCHERED)
     if tuple(posts) == SEALERS:
-        rows = rows.filter(
-            waits_for(desk, "voucher_id", {"5201": "seal_keeper", "8202": "unit_sealer"}, "voucher_type")
-        )
+        mine = Q(pk__in=[])
+        for office in (FINANCE, UNIT):
+            types = {kind: str(office.sealer) for kind in types_of(office)}
+            issued = Q(payment_mode__in=[row.code for row in METHODS.values() if row.office is office])
+            mine |= issued & waits_for(desk, "voucher_id", types, "voucher_type", unit=office is UNIT)
+        rows = rows.filter(mine)
     return _of_my_mode(rows, desk.actor, posts).order_by("id")
 
 
@@ -162,8 +159,9 @@ def plan_queue(desk: Desk) -> QuerySet[SpendingPlan]:
 
 
 def plans_to_notify(desk: Desk) -> QuerySet[SpendingPlan]:
-    rows = plans_for(desk).filter(state=PlanState.APPROVED, payment_mode=PaymentMode.AUTHORIZED)
-    return rows.order_by("id")
+    rows = plans_for(desk).filter(state=PlanState.APPROVED, payment_mode__in=controlled_by(Control.QUOTA))
+    classic = year_of(desk.actor.adm_div_code, desk.fiscal_year).mode == BudgetYear.Mode.CLASSIC
+    return rows.order_by("id") if classic else rows.none()
 
 
 def adjustments(desk: Desk) -> QuerySet[IndicatorAdjustment]:
@@ -264,18 +262,25 @@ def date_or_none(text: str | None) -> Any:
         return None
 
 
-def waits_for(desk: Desk, voucher: str, default_post: Mapping[str, str], voucher_type: str = "") -> Q:
+def waits_for(
+    desk: Desk, voucher: str, default_post: Mapping[str, str], voucher_type: str = "", *, unit: bool = False
+) -> Q:
     """Return the condition that the next step of sealing belongs to one of the officer's posts (`vouchers.sealing`).
 
     :param voucher: the column with the voucher's id; `voucher_type` that with its type, where rows are of several.
     :param default_post: who seals a type for which the region has configured nothing.
+    :param unit: whether the vouchers are units', where a type is issued by units and the bureau alike.
     """
     steps: dict[str, dict[int, str]] = {kind: {} for kind in default_post}
     rows = SealPosition.objects.filter(
         adm_div_code=desk.actor.adm_div_code, fiscal_year=desk.fiscal_year, flag=0, voucher_type__in=default_post
     )
-    for kind, ordinal, post in rows.values_list("voucher_type", "ordinal", "post"):
-        steps[kind].setdefault(ordinal, post)
+    found = list(rows.values_list("voucher_type", "ordinal", "post"))
+    for kind in steps:
+        listed = [(ordinal, post) for of_kind, ordinal, post in found if of_kind == kind]
+        for (ordinal, post), is_mine in zip(listed, of_side([post for _, post in listed], unit=unit), strict=True):
+            if is_mine:
+                steps[kind].setdefault(ordinal, post)
     wanted = Q(pk__in=[])
     for kind, by_ordinal in steps.items():
         former: int | None = None

@@ -75,6 +75,16 @@ def _barred(one: Post, other: Post) -> bool:
     return frozenset({DUTY_OF[one], DUTY_OF[other]}) in _FORBIDDEN or frozenset({one, other}) in _APART
 
 
+def of_side(posts: Iterable[str], *, unit: bool) -> list[bool]:
+    """Say of each of the posts that seal one type whether it has a part in a voucher of a unit (or of the bureau).
+
+    Only a type that both issue (国库集中支付凭证) has posts of both; elsewhere each post has its part.
+    """
+    listed = list(posts)
+    of_unit = {post in UNIT_POSTS for post in listed if post}
+    return [len(of_unit) < 2 or not post or (post in UNIT_POSTS) == unit for post in listed]
+
+
 def conflicting_posts(held: Iterable[str], wanted: str) -> list[str]:
     """Return the posts among `held` that one natural person may not combine with `wanted`."""
     return [post for post in held if _barred(Post(post), Post(wanted))]

@@ -131,6 +131,7 @@ class BankAccount(models.Model):
         TSA = "tsa", "国库单一账户"
         FINANCE_ZERO_BALANCE = "finance_zero_balance", "财政零余额账户"
         UNIT_ZERO_BALANCE = "unit_zero_balance", "单位零余额账户"
+        FINANCE_SPECIAL = "finance_special", "财政专户"
         UNIT_BASIC = "unit_basic", "单位基本户"
         UNIT_SPECIAL = "unit_special", "单位专用户"
 

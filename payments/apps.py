@@ -7,13 +7,14 @@ class PaymentsConfig(AppConfig):
     verbose_name = "支付"
 
     def ready(self) -> None:
+        from budget.methods import BY_TYPE
         from payments.clearing import apply_clearings
         from payments.issuing import on_voucher_answer
         from payments.receiving import apply_payment_receipts
         from payments.refunding import apply_refunds
         from vouchers import routing
 
-        for kind in ("5201", "8202"):
+        for kind in BY_TYPE:
             routing.register(kind, apply_payment_receipts, flag=1)
             routing.register_answer(kind, on_voucher_answer)
         for kind in ("2203", "2204"):

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from budget.entries import Context, LimitPosting, lock_balances, post, post_limits
 from budget.limits import LimitKey, lock_limits
+from budget.methods import Clearing, method_of, year_of
 from core.actors import Actor, system_actor
 from core.batch import copy_rows, update_from_values
 from core.money import wire_yuan
@@ -39,15 +40,12 @@ from vouchers.models import Voucher
 from vouchers.sealing import Steps, affix, seal_at_once
 from vouchers.services import generate_vouchers, void_vouchers
 
-MAKER_OF = {"11": "voucher_maker", "12": "unit_clerk"}
-SEALER_OF = {"11": "seal_keeper", "12": "unit_sealer"}
-
 
 @transaction.atomic(durable=True)
 def issue_payment_vouchers(*, request_ids: Sequence[UUID], maker: Actor, now: datetime) -> Outcome[PaymentRequest]:
     """Generate the payment voucher of each finally approved request: number allotted, bytes frozen, not yet sealed.
 
-    Direct payments are made out by the treasury's voucher maker, authorised ones by the unit. At most CHUNK ids.
+    Who makes it out, the treasury or the unit, follows from the payment method. At most CHUNK ids.
 
     Refused per item: not_found, transition_not_allowed, role_required, acted_before, approvals_incomplete,
     content_changed. :raises DayClosed: if no business day is open.
@@ -59,7 +57,7 @@ def issue_payment_vouchers(*, request_ids: Sequence[UUID], maker: Actor, now: da
 
     def check(request: PaymentRequest) -> None:
         check_move(REQUEST_FLOW, request, "issue", maker)
-        require_role(maker, MAKER_OF[request.payment_mode])
+        require_role(maker, method_of(request.payment_mode).office.maker)
         if maker.person_id in approvals.persons(request):
             raise ActedBefore("您审核过本单，不能制单（岗位分离）。", field="maker")
         approvals.check(request, content_digest(request, details[request.id]))
@@ -89,7 +87,7 @@ def cancel_payment_vouchers(
 
     def check(request: PaymentRequest) -> None:
         check_move(REQUEST_FLOW, request, "cancel_voucher", maker)
-        require_role(maker, MAKER_OF[request.payment_mode])
+        require_role(maker, method_of(request.payment_mode).office.maker)
 
     requests, vouchers = lock_requests_and_vouchers(request_ids, maker)
     outcome = judge(requests, request_ids, check)
@@ -116,7 +114,7 @@ class _ToSeal:
 
     def post(self, request: PaymentRequest) -> str:
         step = self.steps.next(self.voucher(request))
-        return (step.post if step is not None else "") or SEALER_OF[request.payment_mode]
+        return (step.post if step is not None else "") or method_of(request.payment_mode).office.sealer
 
     def shown(self, request: PaymentRequest) -> Shown:
         """The voucher as its sealer is shown it; what is signed is the digest of the text that will be sealed."""
@@ -133,7 +131,7 @@ class _ToSeal:
     def check(self, request: PaymentRequest, sealer: Actor) -> None:
         """Whether this person may take the next step of sealing: neither clerk, reviewer, maker nor earlier sealer."""
         REQUEST_FLOW.find(request.state, "seal")
-        self.steps.check(self.voucher(request), sealer, SEALER_OF[request.payment_mode])
+        self.steps.check(self.voucher(request), sealer, method_of(request.payment_mode).office.sealer)
         involved = {*self.approvals.persons(request), request.created_by_id, self.voucher(request).made_by_id}
         if sealer.person_id in involved:
             raise ActedBefore("您经办、审核或制作过本单，不能签章（岗位分离）。", field="sealer")
@@ -192,8 +190,7 @@ def seal_payment_vouchers(
     vouchers = _of(outcome.accepted, to_seal.vouchers)
     sealed = {v.id for v in affix(vouchers, to_seal.steps, by=sealer, warrant=taken.warrant, now=now)}
     finished = [r for r in outcome.accepted if r.voucher_id in sealed]
-    direct = [r for r in finished if r.payment_mode == "11"]
-    issue_limit_notices([(r, r.amount) for r in direct], by=sealer, context=context, warrant=taken.warrant)
+    issue_limit_notices([(r, r.amount) for r in finished], by=sealer, context=context, warrant=taken.warrant)
     move(REQUEST_FLOW, [r for r in outcome.accepted if r.voucher_id not in sealed], "stamp", by=sealer, at=now)
     move(REQUEST_FLOW, finished, "seal", by=sealer, at=now)
     return outcome
@@ -202,11 +199,13 @@ def seal_payment_vouchers(
 def issue_limit_notices(
     changes: Sequence[tuple[PaymentRequest, Decimal]], *, by: Actor, context: Context, warrant: Warrant | None = None
 ) -> None:
-    """Generate and seal a 5108 for each (request, change of what PBoC may clear); a step.
+    """Generate and seal a 5108 for each (request, change of what PBoC may clear), where the payment method is cleared
+    payment by payment; a step.
 
     A negative one after a failed payment is sealed by the system: it only takes permission away.
     """
-    if not changes:
+    changes = [(r, amount) for r, amount in changes if method_of(r.payment_mode).clearing is Clearing.BY_PAYMENT]
+    if not changes or not year_of(context.adm_div_code, context.fiscal_year).limits_clearing:
         return
     names: Names = load_names([request for request, _ in changes])
     drafts = [limit_notice_draft(r, amount, names, context.business_date) for r, amount in changes]
@@ -299,15 +298,14 @@ def void_refused_requests(
 
     def check(request: PaymentRequest) -> None:
         check_move(REQUEST_FLOW, request, "void_refused", maker)
-        require_role(maker, MAKER_OF[request.payment_mode])
+        require_role(maker, method_of(request.payment_mode).office.maker)
 
     requests, vouchers = lock_requests_and_vouchers(request_ids, maker)
     outcome = judge(requests, request_ids, check)
     void_vouchers(_of(outcome.accepted, vouchers), by=maker, now=now, reason=reason)
     lock_balances([r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted])
     post([reservation(r, -1, "release", "银行退回作废") for r in outcome.accepted], context)
-    direct = [r for r in outcome.accepted if r.payment_mode == "11"]
-    issue_limit_notices([(r, -r.amount) for r in direct], by=system_actor("清算额度"), context=context)
+    issue_limit_notices([(r, -r.amount) for r in outcome.accepted], by=system_actor("清算额度"), context=context)
     unlink_reissues(outcome.accepted)
     move(REQUEST_FLOW, outcome.accepted, "void_refused", by=maker, at=now, reason=reason)
     return outcome

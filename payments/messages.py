@@ -1,4 +1,4 @@
-"""What goes on the wire: requests as 5201 and 8202, their clearing limits as 5108. Source: docs/vouchers.md."""
+"""What goes on the wire: requests as payment vouchers, their clearing limits as 5108. Source: docs/vouchers.md."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from budget.codes import CodeKind
+from budget.methods import Method, Receiver, Side, method_of, year_of
+from budget.models import BudgetYear
 from budget.selectors import code_names
 from core.money import wire_yuan
 from parties.models import BankAccount, Region
@@ -23,6 +25,7 @@ class Names:
     """The names that travel beside the codes, read once for a batch."""
 
     region: Region
+    year: BudgetYear
     functions: dict[str, str]
     gov_economic: dict[str, str]
     dept_economic: dict[str, str]
@@ -31,11 +34,12 @@ class Names:
 
 
 def load_names(requests: Sequence[PaymentRequest]) -> Names:
-    """Read region, code names and extension fields for a batch: six queries whatever its size."""
+    """Read region, year, code names and extension fields for a batch: seven queries whatever its size."""
     year = requests[0].fiscal_year
     indicators = [request.indicator for request in requests]
     return Names(
         region=Region.objects.get(adm_div_code=requests[0].adm_div_code),
+        year=year_of(requests[0].adm_div_code, year),
         functions=code_names(year, CodeKind.FUNCTION, _with_parents([i.function_code for i in indicators])),
         gov_economic=code_names(year, CodeKind.GOV_ECONOMIC, [i.gov_economic_code for i in indicators]),
         dept_economic=code_names(year, CodeKind.DEPT_ECONOMIC, [r.dept_economic_code for r in requests]),
@@ -57,10 +61,10 @@ def _extensions(requests: Sequence[PaymentRequest]) -> dict[UUID, dict[str, str]
 _HEAD_REFERENCE = {BusinessType.CASH_CHEQUE.value: "CheckNo", BusinessType.WITHHOLDING.value: "TaxBillNo"}
 
 
-def _reference(request: PaymentRequest, details: Sequence[PaymentDetail], kind: str) -> dict[str, str]:
-    """The cheque or tax bill of the only line, where the head of this type of voucher has a place for it."""
-    tag = _HEAD_REFERENCE.get(request.business_type, "")
-    return {tag: details[0].reference} if len(details) == 1 and tag in voucher_type(kind).main_by_tag else {}
+def _reference(request: PaymentRequest, details: Sequence[PaymentDetail]) -> dict[str, str]:
+    """The cheque or tax bill of the only line, for the head of the voucher."""
+    tag = _HEAD_REFERENCE.get(request.business_type)
+    return {tag: details[0].reference} if len(details) == 1 and tag else {}
 
 
 def _with_parents(codes: Sequence[str]) -> set[str]:
@@ -70,22 +74,24 @@ def _with_parents(codes: Sequence[str]) -> set[str]:
 def payment_voucher_draft(
     request: PaymentRequest, details: Sequence[PaymentDetail], names: Names, voucher_date: date
 ) -> Draft:
-    """Say in wire terms what the agent bank is ordered to pay: 5201 from finance, 8202 from the unit."""
-    direct = request.payment_mode == "11"
-    kind = "5201" if direct else "8202"
+    """Say in wire terms what is ordered to be paid: which voucher, from whom and to whom, says the payment method.
+
+    Everything that can be said is gathered once; each type takes what its field list has.
+    """
+    method = method_of(request.payment_mode)
+    kind = voucher_type(method.type_in(names.year.mode))
     account: BankAccount = request.payer_account
-    assert account.agent_bank is not None
+    bank = account.agent_bank
     common = _classification(request, names)
     main = {
         **common,
+        "TreCode": names.region.tre_code,
+        "FinOrgCode": names.region.fin_org_code,
         "PayTypeCode": request.payment_mode,
         "PayTypeName": request.get_payment_mode_display(),
+        "BillNo": request.request_no,
         "SetModeCode": request.settlement,
         "SetModeName": request.get_settlement_display(),
-        "PayBankCode": account.agent_bank.code,
-        "PayBankName": account.agent_bank.name,
-        "ClearBankCode": CLEARING_BANK_CODE,
-        "ClearBankName": names.region.treasury_name,
         "PayAcctNo": account.account_no,
         "PayAcctName": account.name,
         "PayAcctBankName": account.bank_name,
@@ -93,59 +99,70 @@ def payment_voucher_draft(
         "PayAmt": wire_yuan(request.amount),
         "BusinessTypeCode": request.business_type,
         "BusinessTypeName": request.get_business_type_display(),
+        "FileNoName": request.indicator.doc_no,
     }
+    if bank is not None:
+        main |= {"PayBankCode": bank.code, "PayBankName": bank.name}
+    if method.is_cleared or method.receiver is Receiver.PBOC:
+        main |= {"ClearBankCode": CLEARING_BANK_CODE, "ClearBankName": names.region.treasury_name}
     function = request.indicator.function_code
     for level, length in (("1", 3), ("2", 5), ("3", 7)):
         main[f"ExpFuncCode{level}"] = function[:length]
         main[f"ExpFuncName{level}"] = names.functions.get(function[:length], "")
-    main |= _reference(request, details, kind) | names.extensions[request.id]
-    if direct:
-        main |= {"FileNoName": request.indicator.doc_no}
+    main |= _reference(request, details) | names.extensions[request.id]
     if len(details) == 1:
         main |= _payee(details[0])
+    lines = [_payment_line(request, detail, common) for detail in details]
     return Draft(
-        voucher_type=kind,
+        voucher_type=kind.code,
         adm_div_code=request.adm_div_code,
         fiscal_year=request.fiscal_year,
         voucher_date=voucher_date,
-        sender=names.region.finance_organisation if direct else request.unit.organisation,
-        receiver=account.agent_bank.organisation,
+        sender=names.region.finance_organisation if method.office.side is Side.FINANCE else request.unit.organisation,
+        receiver=_receiver(method, request, names.region),
         amount=request.amount,
-        main=main,
-        details=tuple(
-            {
-                **common,
-                **_payee(detail),
-                "Id": str(detail.seq),
-                ("VoucherNo" if direct else "VoucherDetailNo"): request.request_no,
-                "PayKindCode": "1",
-                "PayKindName": "基本支出",
-                "PayAmt": wire_yuan(detail.amount),
-                "Remark": detail.remark,
-                "Hold1": detail.reference,
-            }
-            for detail in details
-        ),
+        main={tag: value for tag, value in main.items() if tag in kind.main_by_tag},
+        details=tuple({tag: value for tag, value in line.items() if tag in kind.detail_by_tag} for line in lines),
         document_type=request._meta.label,
         document_id=request.id,
     )
 
 
+def _receiver(method: Method, request: PaymentRequest, region: Region) -> str:
+    if method.receiver is Receiver.PBOC:
+        return region.pboc_organisation
+    bank = request.payer_account.agent_bank
+    assert bank is not None, "an account that an agent bank pays from is kept there"
+    return bank.organisation
+
+
+def _payment_line(request: PaymentRequest, detail: PaymentDetail, common: dict[str, str]) -> dict[str, str]:
+    return {
+        **common,
+        **_payee(detail),
+        "Id": str(detail.seq),
+        "VoucherNo": request.request_no,  # 5201 calls it so; everything later VoucherDetailNo
+        "VoucherDetailNo": request.request_no,
+        "PayKindCode": "1",
+        "PayKindName": "基本支出",
+        "PaySummaryName": request.purpose,
+        "PayAmt": wire_yuan(detail.amount),
+        "Remark": detail.remark,
+        "Hold1": detail.reference,
+    }
+
+
 def _classification(request: PaymentRequest, names: Names) -> dict[str, str]:
     indicator, unit = request.indicator, request.unit
-    economic: dict[str, str]
-    if request.payment_mode == "11":
-        economic = {
-            "ExpEcoCode": indicator.gov_economic_code,
-            "ExpEcoName": names.gov_economic.get(indicator.gov_economic_code, ""),
-        }
-    else:
-        economic = {
-            "GovExpEcoCode": indicator.gov_economic_code,
-            "GovExpEcoName": names.gov_economic.get(indicator.gov_economic_code, ""),
-            "DepExpEcoCode": request.dept_economic_code,
-            "DepExpEcoName": names.dept_economic.get(request.dept_economic_code, ""),
-        }
+    gov_name = names.gov_economic.get(indicator.gov_economic_code, "")
+    economic = {
+        "ExpEcoCode": indicator.gov_economic_code,
+        "ExpEcoName": gov_name,
+        "GovExpEcoCode": indicator.gov_economic_code,
+        "GovExpEcoName": gov_name,
+        "DepExpEcoCode": request.dept_economic_code,
+        "DepExpEcoName": names.dept_economic.get(request.dept_economic_code, ""),
+    }
     return {
         "FundTypeCode": indicator.fund_nature,
         "FundTypeName": names.fund_natures.get(indicator.fund_nature, ""),

@@ -181,7 +181,7 @@ def _settle(receipts: Sequence[_Receipt], bank: Actor, context: Context) -> None
     record_receipts([r.inbound.voucher for r in receipts if r.inbound.voucher], by=bank, now=context.at)
     lock_balances([r.request.indicator_id for r in receipts], [r.request.quota_id for r in receipts])
     post([posting for receipt in receipts for posting in _postings(receipt)], context)
-    failed = [(r.request, -r.amount_failed) for r in receipts if r.request.payment_mode == "11" and r.amount_failed > 0]
+    failed = [(r.request, -r.amount_failed) for r in receipts if r.amount_failed > 0]
     issue_limit_notices(failed, by=system_actor("清算额度"), context=context)
     for action in ("pay_full", "pay_part", "fail"):
         members = [r.request for r in receipts if r.action == action]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
+from budget.methods import method_of
 from core.errors import AmountInvalid, TreasuryError
 from core.money import LIMIT, check_positive
 from payments.business_types import CASH_CHEQUE, REFERENCE_BYTES
@@ -49,7 +50,7 @@ def findings(facts: RequestFacts) -> list[TreasuryError]:
     found += _text("purpose", "用途", facts.purpose, 100)
     found += _text("dept_economic_code", "部门经济分类", facts.dept_economic_code, 5)
     found += _kind(facts)
-    if facts.settlement == CASH_CHEQUE and facts.payment_mode != "12":
+    if facts.settlement == CASH_CHEQUE and not method_of(facts.payment_mode).has_cheques:
         found.append(FieldInvalid("现金支票只能用于授权支付。", field="settlement"))
     if not facts.details:
         found.append(FieldInvalid("至少填写一个收款人。", field="details"))

@@ -9,6 +9,8 @@ from django.db import transaction
 from budget.codes import CodeKind
 from budget.entries import Balances, Context, Posting, lock_balances, post
 from budget.errors import CodeUnknown, EconomicMappingMissing, IndicatorExceeded, QuotaExceeded
+from budget.methods import method_of
+from budget.models import Quota
 from budget.selectors import code_names, is_legal_pair, legal_economic_pairs
 from core.actors import Actor
 from core.batch import update_from_values
@@ -20,7 +22,7 @@ from monitoring.levels import Action, worst_action
 from monitoring.services import record_hits, screen
 from parties.models import BankAccount
 from parties.review import active_chains, load_chains
-from payments import register_checks
+from payments import accounts, register_checks
 from payments.content import content_digest, details_of
 from payments.locking import context_for, lock_requests
 from payments.models import PaymentDetail, PaymentRequest
@@ -47,6 +49,8 @@ def submit_payment_requests(*, request_ids: Sequence[UUID], clerk: Actor, now: d
         return outcome
     details = details_of(outcome.accepted)
     _check_codes(outcome)
+    not_payable = accounts.refusals(outcome.accepted)
+    _refuse(outcome, lambda request: not_payable.get(request.id, []))
     hits = screen([facts_of(r, details[r.id], context, own) for r, own in with_own_accounts(outcome.accepted)])
     balances = lock_balances([r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted])
     _check_available(outcome, balances, hits)
@@ -136,11 +140,11 @@ def _check_available(outcome: Outcome[PaymentRequest], balances: Balances, hits:
                     asked=request.amount,
                 )
             )
-        if request.amount > quota_left:
-            label = "计划额度" if request.payment_mode == "11" else "授权额度"
+        is_limited = balances.quotas[request.quota_id].control == Quota.Control.LIMIT
+        if is_limited and request.amount > quota_left:
             found.append(
                 QuotaExceeded(
-                    f"{label}余额 {quota_left:,.2f}，本单 {request.amount:,.2f}。",
+                    f"{method_of(request.payment_mode).control}余额 {quota_left:,.2f}，本单 {request.amount:,.2f}。",
                     field="amount",
                     available=quota_left,
                     asked=request.amount,
@@ -226,4 +230,4 @@ def reservation(request: PaymentRequest, sign: int, kind: str, note: str = "") -
 
 
 def chain_kind(request: PaymentRequest) -> str:
-    return {"11": "payment_direct", "12": "payment_authorized"}[request.payment_mode]
+    return method_of(request.payment_mode).chain

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Q
 
+from budget.methods import METHODS, Clearing
 from budget.models import QuotaNotice, SpendingPlan
 from budget.planning import plan_digest
 from parties.models import PostAssignment, Region, ReviewDecision, ReviewNode
@@ -29,6 +30,8 @@ from vouchers.messages import VoucherContent
 from vouchers.models import Voucher
 
 LIMIT_NOTICE, NOTICE_TYPES = "5108", frozenset({"5105", "5106"})
+_LIMITED = tuple(row.voucher_type for row in METHODS.values() if row.clearing is Clearing.BY_PAYMENT)
+_OF_REQUEST = ("unit", "indicator", "payer_account__agent_bank")
 RegionYearNumber = tuple[str, int, str]
 
 
@@ -118,8 +121,10 @@ class Payment:
     purpose: str
     unit_code: str
     unit_organisation: str
+    fund_nature: str
     payer_account_no: str
     payer_account_name: str
+    payer_account_kind: str
     bank_no: str
     bank_code: str
     lines: tuple[PayeeLine, ...]
@@ -252,7 +257,9 @@ def _read(orders: Sequence[Order], warrant: Warrant, on: date) -> Facts:
     needed, approvals = _needed(rows), _approvals(rows)
     payments = _payments(requests, needed, approvals)
     made = {notice.id: _notice(notice, plans[notice.id], needed, approvals) for notice in notices}
-    numbers = {(r.adm_div_code, r.fiscal_year, r.voucher_no): payments[r.id] for r in requests}
+    numbers = {
+        (r.adm_div_code, r.fiscal_year, r.voucher_no): payments[r.id] for r in requests if r.voucher_type in _LIMITED
+    }
     also = {payment.voucher_id for payment in payments.values()} | {
         pk for notice in made.values() for pk in (notice.quota_voucher_id, notice.limit_voucher_id) if pk
     }
@@ -303,11 +310,11 @@ def _requests(ids: set[UUID], contents: Iterable[VoucherContent]) -> list[Paymen
         named |= Q(
             adm_div_code=region,
             fiscal_year=year,
-            voucher_type="5201",
+            voucher_type__in=_LIMITED,
             voucher_no__in=found - {""},
             voucher__isnull=False,
         )
-    return list(PaymentRequest.objects.filter(named).select_related("unit", "payer_account__agent_bank").order_by("id"))
+    return list(PaymentRequest.objects.filter(named).select_related(*_OF_REQUEST).order_by("id"))
 
 
 def _notices(ids: set[UUID]) -> tuple[list[QuotaNotice], dict[UUID, list[SpendingPlan]]]:
@@ -450,6 +457,8 @@ def _payment(
         purpose=request.purpose,
         unit_code=request.unit.code,
         unit_organisation=request.unit.organisation,
+        fund_nature=request.indicator.fund_nature,
+        payer_account_kind=account.kind,
         payer_account_no=account.account_no,
         payer_account_name=account.name,
         bank_no=bank.bank_no if bank else "",
@@ -511,8 +520,9 @@ def _vouchers(ids: set[UUID]) -> dict[UUID, VoucherRow]:
 
 
 def _positions(orders: Sequence[Order], with_payments: bool) -> dict[tuple[str, int, str], tuple[Position, ...]]:
-    """What a voucher bears, by (region, year, type); a 5108 also asks where the 5201 it follows stands."""
-    types = {order.voucher_type for order in orders} | ({"5201"} if with_payments else set())
+    """What a voucher bears, by (region, year, type); a 5108 also asks where the payment voucher it follows
+    stands."""
+    types = {order.voucher_type for order in orders} | (set(_LIMITED) if with_payments else set())
     rows = SealPosition.objects.filter(
         adm_div_code__in={order.adm_div_code for order in orders},
         fiscal_year__in={order.fiscal_year for order in orders},

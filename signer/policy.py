@@ -18,9 +18,10 @@ from uuid import UUID
 from cryptography.x509 import load_der_x509_certificate
 from cryptography.x509.oid import NameOID
 
+from budget.methods import BY_TYPE, METHODS, Clearing, Method, Side
 from core.digests import sm3_hex
 from core.money import ZERO, wire_yuan
-from parties.duties import UNIT_POSTS, Post
+from parties.duties import UNIT_POSTS, Post, of_side
 from seals.certificates import (
     DIGITAL_SIGNATURE,
     ParsedCertificate,
@@ -59,10 +60,6 @@ from vouchers.errors import WireAmountInvalid
 from vouchers.messages import VoucherContent
 from vouchers.schema import voucher_type
 
-PAYMENT_TYPES = frozenset({"5201", "8202"})
-DEFAULT_POST: Mapping[str, str] = {
-    "8202": Post.UNIT_SEALER
-}  # where a region has configured nothing; else the seal keeper
 UNIT_NAME = NameOID.ORGANIZATIONAL_UNIT_NAME  # where `signer.issuing` writes whose certificate it is
 SEAL_ACTIONS = frozenset({"seal", "stamp"})
 
@@ -124,7 +121,7 @@ class _Judge:
             )
         for one in orders:
             self._seal(one)
-        if order.voucher_type in PAYMENT_TYPES:
+        if order.voucher_type in BY_TYPE:
             self._payment_voucher(orders, content)
         elif order.voucher_type in NOTICE_TYPES:
             self._notice_voucher(orders, content)
@@ -141,12 +138,15 @@ class _Judge:
         payment = self.facts.payments.get(row.id)
         if payment is None:
             raise refused("request_unknown", "没有支付申请对应这张凭证。", voucher_no=order.voucher_no)
+        method = METHODS.get(payment.payment_mode)
+        if method is None or method not in BY_TYPE[order.voucher_type]:
+            raise refused("voucher_type_differs", "该支付方式不用这种凭证。", payment_mode=payment.payment_mode)
         self._payment(payment, row, self._step(orders, row))
-        expected = (
-            self._region(order).finance_organisation if order.voucher_type == "5201" else payment.unit_organisation
-        )
-        _check_organisation(order, row, expected)
-        _check_payment_text(content, payment, direct=order.voucher_type == "5201", row=row)
+        region = self._region(order)
+        finance = method.office.side is Side.FINANCE
+        _check_organisation(order, row, region.finance_organisation if finance else payment.unit_organisation)
+        _check_payer(payment, method)
+        _check_payment_text(content, payment, row, region)
 
     def _payment(self, payment: Payment, row: VoucherRow, step: Sequence[Position]) -> None:
         """Whether this person may now take this step on this payment's voucher."""
@@ -201,7 +201,7 @@ class _Judge:
             self._waiting(order)
         number = (order.adm_div_code, order.fiscal_year, content.main["PayVoucherNo"])
         payment = self.facts.payments_by_number.get(number)
-        if payment is None or payment.payment_mode != "11":
+        if payment is None or METHODS[payment.payment_mode].clearing is not Clearing.BY_PAYMENT:
             raise refused(
                 "payment_unknown", "清算额度通知单所指的支付凭证不存在。", voucher_no=content.main["PayVoucherNo"]
             )
@@ -271,9 +271,14 @@ class _Judge:
     def _positions_of(self, voucher: Order | VoucherRow) -> tuple[Position, ...]:
         """Every mark a voucher of this region, year and type bears, in order."""
         kind = voucher.voucher_type
-        found = self.facts.positions.get((voucher.adm_div_code, voucher.fiscal_year, kind))
-        if found:
-            return found
+        found = self.facts.positions.get((voucher.adm_div_code, voucher.fiscal_year, kind), ())
+        region = self.facts.regions.get(voucher.adm_div_code)
+        sender = voucher.organisation_code if isinstance(voucher, Order) else voucher.sender
+        unit = region is None or sender != region.finance_organisation
+        mine = of_side([position.post for position in found], unit=unit)
+        kept = tuple(position for position, is_mine in zip(found, mine, strict=True) if is_mine)
+        if kept:
+            return kept
         return (Position(voucher_type(kind).document_positions.signature, SealKind.SIGNATURE, 1, "", True),)
 
     def _asked(self, orders: Sequence[Order]) -> list[Position]:
@@ -316,13 +321,19 @@ class _Judge:
         if earlier:
             raise refused("earlier_step_missing", "前面的签章步骤还没有办理。", missing=sorted(earlier))
 
+    def _post(self, row: VoucherRow, position: Position) -> str:
+        """Whose step it is; where a region has configured nothing, the office that issues the voucher decides."""
+        payment = self.facts.payments.get(row.id)
+        method = METHODS.get(payment.payment_mode) if payment is not None else None
+        return position.post or (method.office.sealer if method is not None else Post.SEAL_KEEPER)
+
     def _person(self, row: VoucherRow, involved: set[UUID | None], step: Sequence[Position], unit_code: str) -> None:
         """Whether the person holds the step's post today and has had no other part in this voucher."""
         person = self.warrant.person_id
         if person is None:
             raise refused("person_required", "签章须有签章人。", voucher_no=row.voucher_no)
         for position in step:
-            post = _post(row, position)
+            post = self._post(row, position)
             where = unit_code if post in UNIT_POSTS else ""
             if (row.adm_div_code, post, where) not in self.facts.posts:
                 raise refused("post_not_held", "签章人今天不在该岗位。", post=post, unit=where)
@@ -446,7 +457,7 @@ class _Judge:
         if row.adm_div_code not in self._statements:
             self._statements[row.adm_div_code] = self._verified(row.adm_div_code)
         statement, items = self._statements[row.adm_div_code]
-        if statement.post and statement.post not in {_post(row, position) for position in step}:
+        if statement.post and statement.post not in {self._post(row, position) for position in step}:
             raise StatementOutdated("声明所写岗位不是办理这一步的岗位。", field="statement", post=statement.post)
         item = items.get(document_id)
         if item is None:
@@ -528,10 +539,6 @@ def _involved(document: Document, row: VoucherRow) -> set[UUID | None]:
     return {document.clerk_id, row.maker_id, *(approval.person_id for approval in _current(document))}
 
 
-def _post(row: VoucherRow, position: Position) -> str:
-    return position.post or DEFAULT_POST.get(row.voucher_type, Post.SEAL_KEEPER)
-
-
 def _unusable(code: str, message: str, **facts: str) -> SealNotUsable:
     made = SealNotUsable(message, field="seal_id", **facts)
     made.code = code
@@ -543,12 +550,26 @@ def _unusable(code: str, message: str, **facts: str) -> SealNotUsable:
 _PAYEE = ("PayeeAcctNo", "PayeeAcctName", "PayeeAcctBankName", "PayeeAcctBankNo")
 
 
-def _check_payment_text(content: VoucherContent, payment: Payment, *, direct: bool, row: VoucherRow) -> None:
-    """5201 and 8202: how much, from which account, to whom, line by line, as the request says."""
-    document, main = payment.document, content.main
+def _check_payer(payment: Payment, method: Method) -> None:
+    """F1: the nature of the money decides from which kind of account it may be paid."""
+    if payment.payer_account_kind not in method.payer_kinds(payment.fund_nature):
+        raise refused(
+            "payer_not_allowed",
+            "该资金性质不能从这种账户支付。",
+            fund=payment.fund_nature,
+            kind=payment.payer_account_kind,
+        )
+
+
+def _check_payment_text(content: VoucherContent, payment: Payment, row: VoucherRow, region: RegionRow) -> None:
+    """How much, by which method, from which account, to whom, line by line: as the request says, in every field the
+    type has."""
+    document, kind = payment.document, voucher_type(content.voucher_type)
     expected = {
         "PayAmt": wire_yuan(document.amount),
-        "PayTypeCode": "11" if direct else "12",
+        "PayTypeCode": payment.payment_mode,
+        "FundTypeCode": payment.fund_nature,
+        "TreCode": region.tre_code,
         "PayAcctNo": payment.payer_account_no,
         "PayAcctName": payment.payer_account_name,
         "PayBankCode": payment.bank_code,
@@ -559,10 +580,10 @@ def _check_payment_text(content: VoucherContent, payment: Payment, *, direct: bo
     }
     payees = [(line.account_no, line.name, line.bank_name, line.bank_no) for line in payment.lines]
     expected |= dict(zip(_PAYEE, payees[0] if len(payees) == 1 else ("",) * 4, strict=True))
-    _compare(main, expected)
-    if row.amount != document.amount or payment.payment_mode != expected["PayTypeCode"]:
+    _compare(content.main, {tag: value for tag, value in expected.items() if tag in kind.main_by_tag})
+    if row.amount != document.amount:
         raise _text_disagrees("PayAmt", wire_yuan(row.amount), wire_yuan(document.amount))
-    number = "VoucherNo" if direct else "VoucherDetailNo"
+    number = "VoucherNo" if "VoucherNo" in kind.detail_by_tag else "VoucherDetailNo"
     tags = ("Id", number, "PayAmt", *_PAYEE, "Remark", "AgencyCode")
     stated = [tuple(detail[tag] for tag in tags) for detail in content.details]
     wanted = [

@@ -24,8 +24,9 @@ from core.batch import copy_rows, update_from_values
 from core.digests import sm3_hex
 from core.errors import Conflict, RoleRequired
 from core.transitions import move
-from parties.duties import Post
+from parties.duties import Post, of_side
 from parties.errors import ActedBefore
+from parties.models import Region
 from seals.errors import SealMissing
 from seals.models import ESeal, SealKind, SealPosition, Stamp
 from seals.services import SealUseFacts, certificate_ids, record_seal_uses
@@ -59,7 +60,8 @@ class Steps:
 
     def __init__(self, vouchers: Sequence[Voucher]) -> None:
         """Two queries, however many vouchers; they are of one region and year."""
-        self._by_type: dict[str, list[Step]] = {}
+        self._by_type: dict[tuple[str, bool], list[Step]] = {}
+        self._finance = ""
         self.stamps: dict[UUID, list[Stamp]] = {voucher.id: [] for voucher in vouchers}
         if not vouchers:
             return
@@ -71,16 +73,23 @@ class Steps:
             voucher_type__in={v.voucher_type for v in vouchers},
         ).order_by("voucher_type", "ordinal", "position")
         for kind, places in groupby(rows, key=lambda row: row.voucher_type):
-            self._by_type[kind] = _steps(list(places))
+            listed = list(places)
+            posts = [row.post for row in listed]
+            for unit in (False, True):
+                mine = of_side(posts, unit=unit)
+                self._by_type[kind, unit] = _steps([row for row, is_mine in zip(listed, mine, strict=True) if is_mine])
+            if self._by_type[kind, False] != self._by_type[kind, True] and not self._finance:
+                self._finance = Region.objects.get(adm_div_code=one.adm_div_code).finance_organisation
         for stamp in Stamp.objects.filter(voucher_id__in=self.stamps).defer("der").order_by("ordinal"):
             self.stamps[stamp.voucher_id].append(stamp)
 
     def of(self, voucher: Voucher) -> list[Step]:
         """The steps of the voucher's type, in order."""
-        if voucher.voucher_type not in self._by_type:
+        key = voucher.voucher_type, voucher.sender != self._finance
+        if key not in self._by_type:
             place = Place(voucher_type(voucher.voucher_type).document_positions.signature, SealKind.SIGNATURE)
-            self._by_type[voucher.voucher_type] = [Step(1, "", (place,), last=True)]
-        return self._by_type[voucher.voucher_type]
+            self._by_type[key] = [Step(1, "", (place,), last=True)]
+        return self._by_type[key]
 
     def next(self, voucher: Voucher) -> Step | None:
         """The step the voucher waits for; None when it is sealed or void."""

@@ -10,6 +10,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
+from budget.methods import method_of
+from budget.models import Quota
 from budget.selectors import dept_codes_for, indicators_for
 from cards.models import CardTransaction
 from core.errors import TransitionNotAllowed, TreasuryError
@@ -128,10 +130,12 @@ def _balance(desk: Desk, form: PaymentForm) -> dict[str, Any]:
         return {"indicator": None, "total": form.total, "dept_codes": []}
     quota = getattr(indicator, "quota", None)
     left = indicator.amount_available - form.total
-    quota_left = quota.amount_available - form.total if quota else None
+    is_limited = quota is not None and quota.control == Quota.Control.LIMIT
+    quota_left = quota.amount_available - form.total if quota is not None and is_limited else None
     return {
         "indicator": indicator,
         "quota": quota,
+        "limit": method_of(indicator.payment_mode).control if is_limited else "",
         "total": form.total,
         "left": left,
         "quota_left": quota_left,

@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
+from budget.methods import BY_TYPE
 from core.calendar import next_workday, start_day
 from core.errors import DayClosed, NotFound, RoleRequired, TreasuryError
 from core.models import BusinessDay
@@ -28,7 +29,7 @@ from vouchers.models import Voucher
 from vouchers.tasks import pull_receipts
 from vouchers.transport import ExchangeUnknown, NotSent
 
-PAYMENT_TYPES = ("5201", "8202")
+PAYMENT_TYPES = tuple(BY_TYPE)
 
 
 @require_GET

@@ -4,8 +4,10 @@ Both are asked of the entries, not of the balance columns: the columns are I02's
 them already.
 """
 
+from budget.methods import METHODS, PLANNED, Clearing, Control, controlled_by
 from reconciliation.audit.findings import Invariant, SqlCheck, in_region
 
+_PLANNED_CODES = {"planned": [row.code for row in METHODS.values() if row.control in PLANNED]}
 _ENTRY_SUMS = """
 SELECT indicator_id, sum(total_change) AS total, sum(frozen_change) AS frozen, sum(reserved_change) AS reserved,
        sum(paid_change) AS paid, sum(refunded_change) AS refunded, sum(planned_change) AS planned,
@@ -32,7 +34,20 @@ SELECT 'budget_quota' AS "table", q.id::text AS id,
   FROM (SELECT quota_id, sum(granted_change - reserved_change - spent_change + refunded_change) AS left_over
           FROM budget_quotaentry GROUP BY 1) e
   JOIN budget_quota q ON q.id = e.quota_id JOIN budget_budgetindicator i ON i.id = q.indicator_id
- WHERE e.left_over < 0 AND {in_region("q")}
+ WHERE e.left_over < 0 AND q.control = 'limit' AND {in_region("q")}
+"""
+
+# Only the integrated mode leaves an amount to the indicator alone, and a unit's own income limits in either mode.
+_UNLIMITED = f"""
+SELECT 'budget_quota' AS "table", q.id::text AS id,
+       concat('指标 ', i.indicator_no, ' 在「计划+额度」模式下，或属单位资金，却没有额度控制') AS explanation,
+       q.amount_spent AS delta
+  FROM budget_quota q JOIN budget_budgetindicator i ON i.id = q.indicator_id
+ WHERE q.control = 'none' AND {in_region("q")}
+   AND (q.payment_mode <> ALL(%(planned)s)
+        OR NOT EXISTS (SELECT 1 FROM budget_budgetyear y
+                        WHERE y.adm_div_code = q.adm_div_code AND y.fiscal_year = q.fiscal_year
+                          AND y.mode = 'integrated' AND NOT y.planned_funds ? i.fund_nature))
 """
 
 _ADJUSTMENTS = f"""
@@ -64,7 +79,8 @@ I03 = Invariant(
             "negative, and no more came back than was paid.",
             _E1_E2,
         ),
-        SqlCheck("From the entries alone: no quota is overdrawn.", _QUOTA_NOT_OVERDRAWN),
+        SqlCheck("From the entries alone: no quota that limits is overdrawn.", _QUOTA_NOT_OVERDRAWN),
+        SqlCheck("Quota rows that do not limit stand only where the year is run without.", _UNLIMITED, _PLANNED_CODES),
         SqlCheck(
             "After the opening, total and frozen change only by issued adjustments, each once and by its amount.",
             _ADJUSTMENTS,
@@ -84,7 +100,8 @@ SELECT 'budget_budgetindicator' AS "table", i.id::text AS id,
        ('已安排计划超过指标', e.total - e.frozen, e.planned),
        ('额度（含期初已付）超过已安排计划', e.planned, COALESCE(g.granted, 0) + COALESCE(e.opening_paid, 0))
        ) c (what, upper_level, lower_level)
- WHERE c.lower_level > c.upper_level AND {in_region("i")}
+ WHERE c.lower_level > c.upper_level AND {in_region("i")} AND i.payment_mode = ANY(%(planned)s)
+   AND NOT EXISTS (SELECT 1 FROM budget_quota q WHERE q.indicator_id = i.id AND q.control = 'none')
 """
 
 _PLANNED = f"""
@@ -102,6 +119,8 @@ SELECT 'budget_spendingplan' AS "table", COALESCE(p.id, x.document_id)::text AS 
  WHERE COALESCE(p.amount, 0) <> COALESCE(x.amount, 0)
 """
 
+_AT_ONCE = {"at_once": controlled_by(Control.PLAN)}
+_BY_PAYMENT = {"by_payment": [row.code for row in METHODS.values() if row.clearing is Clearing.BY_PAYMENT]}
 _GRANTED = f"""
 WITH posted AS (
     SELECT x.document_id, q.indicator_id, sum(granted_change) AS amount
@@ -109,7 +128,10 @@ WITH posted AS (
      WHERE kind <> 'opening' AND granted_change <> 0 AND {in_region("x")} GROUP BY 1, 2
 ), plans AS (
     SELECT id, indicator_id, plan_no, amount FROM budget_spendingplan p
-     WHERE (state = 'arrived' OR state = 'approved' AND payment_mode = '11') AND {in_region("p")}
+     WHERE (state = 'arrived' OR state = 'approved'
+            AND (payment_mode = ANY(%(at_once)s) OR EXISTS (SELECT 1 FROM budget_budgetyear y
+                 WHERE y.adm_div_code = p.adm_div_code AND y.fiscal_year = p.fiscal_year AND y.mode = 'integrated')))
+       AND {in_region("p")}
 )
 SELECT 'budget_spendingplan' AS "table", COALESCE(p.id, x.document_id)::text AS id,
        concat('计划 ', p.plan_no, ' 应有额度 ', COALESCE(p.amount, 0), '，额度账 ',
@@ -157,18 +179,26 @@ SELECT 'payments_paymentrequest' AS "table", r.id::text AS id,
  CROSS JOIN LATERAL (SELECT CASE WHEN x.id IS NOT NULL THEN x.amount_paid
                                  WHEN r.state IN ('sealed', 'accepted', 'bank_refused') THEN r.amount
                                  ELSE 0 END AS want) c
- WHERE r.payment_mode = '11' AND NOT r.imported AND COALESCE(l.amount, 0) <> c.want AND {in_region("r")}
+ WHERE r.payment_mode = ANY(%(by_payment)s) AND NOT r.imported AND COALESCE(l.amount, 0) <> c.want AND {in_region("r")}
 """
 
 I04 = Invariant(
     "I04",
     "下级额度不超过上级：指标→计划→额度→清算额度",
     (
-        SqlCheck("Quota granted, with what was paid before, ≤ planned ≤ total − frozen.", _LEVELS),
+        SqlCheck("Quota granted, with what was paid before, ≤ planned ≤ total − frozen.", _LEVELS, _PLANNED_CODES),
         SqlCheck("What is planned of an indicator is the plans under way or approved, each by its amount.", _PLANNED),
-        SqlCheck("Quota is granted by plans that were approved (direct) or arrived (authorised), each once.", _GRANTED),
+        SqlCheck(
+            "Quota is granted by plans: arrived ones where a notice went to the bank, else approved ones; each once.",
+            _GRANTED,
+            _AT_ONCE,
+        ),
         SqlCheck("A quota notice is the sum of its plans.", _NOTICES),
         SqlCheck("Clearing limits grow by sealed 5106 and 5108, each once and by its amount.", _ISSUED),
-        SqlCheck("PBoC may clear of a direct payment what is still to be paid or was paid, no more.", _PERMISSION),
+        SqlCheck(
+            "PBoC may clear of a direct payment what is still to be paid or was paid, no more.",
+            _PERMISSION,
+            _BY_PAYMENT,
+        ),
     ),
 )

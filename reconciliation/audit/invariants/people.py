@@ -3,6 +3,7 @@
 By natural person: two log-ins of one person are one person.
 """
 
+from budget.methods import METHODS, UNIT
 from parties.duties import ADMIN_POSTS, forbidden_pairs
 from reconciliation.audit.findings import Invariant, SqlCheck, in_region
 
@@ -58,14 +59,16 @@ SELECT x."table", x.id, concat(p.name, ' 于 ', o.day, ' ', x.did, '，当日不
           FROM monitoring_disposition d
         UNION ALL
         SELECT 'vouchers_voucher', v.id::text, v.adm_div_code, v.sealed_by_id,
-               CASE v.voucher_type WHEN '8202' THEN 'unit_sealer' ELSE 'seal_keeper' END, v.sealed_at, '签章', u.code,
-               u.section
+               CASE WHEN r.payment_mode = ANY(%(by_unit)s) THEN 'unit_sealer' ELSE 'seal_keeper' END, v.sealed_at,
+               '签章', u.code, u.section
           FROM vouchers_voucher v LEFT JOIN payments_paymentrequest r ON r.id = v.document_id
           LEFT JOIN parties_budgetunit u ON u.id = r.unit_id WHERE v.sealed_by_id IS NOT NULL) x
   JOIN parties_person p ON p.id = x.person_id
   {_OPEN_DAY}
  WHERE {in_region("x")} AND {_HELD}
 """
+
+_BY_UNIT = {"by_unit": [row.code for row in METHODS.values() if row.office is UNIT]}
 
 I19 = Invariant(
     "I19",
@@ -77,6 +80,8 @@ I19 = Invariant(
             _SUPERUSERS,
             {"admin_posts": sorted(post.value for post in ADMIN_POSTS)},
         ),
-        SqlCheck("Who reviewed, disposed of an alert or sealed held that post on the business day.", _DECISIONS),
+        SqlCheck(
+            "Who reviewed, disposed of an alert or sealed held that post on the business day.", _DECISIONS, _BY_UNIT
+        ),
     ),
 )
