@@ -54,7 +54,7 @@ def issue_quota_notices(*, plan_ids: Sequence[UUID], maker: Actor, now: datetime
         check_move(PLAN_FLOW, plan, "notify", maker)
         if control_in(year, plan.payment_mode, plan.indicator.fund_nature) is not Control.QUOTA:
             raise Conflict("只有授权支付计划需要额度通知单。", field="payment_mode")
-        if maker.person_id in {*deciders[plan.id].values(), plan.created_by_id}:
+        if maker.person_id in {*deciders[plan.id].persons, plan.created_by_id}:
             raise ActedBefore("您经办或审核过该计划，不能制单（岗位分离）。", field="maker")
 
     outcome = judge(plans, plan_ids, check)
@@ -112,7 +112,7 @@ class _ToSeal:
         involved = {notice.made_by_id}
         for plan in self._plans:
             if plan.notice_id == notice.id:
-                involved |= {plan.created_by_id, *self._deciders[plan.id].values()}
+                involved |= {plan.created_by_id, *self._deciders[plan.id].persons}
         if sealer.person_id in involved:
             raise ActedBefore("您经办、审核或制作过该通知单，不能签章（岗位分离）。", field="sealer")
 

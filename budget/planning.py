@@ -24,7 +24,17 @@ from core.money import check_positive, wire_yuan
 from core.numbering import take_numbers
 from core.outcomes import Outcome, judge
 from core.transitions import check_move, move
-from parties.review import active_chains, check_reviewer, earlier_deciders, load_chains, record_decisions
+from parties.chain_rules import ChainFacts
+from parties.delegating import acting_note
+from parties.review import (
+    check_reviewer,
+    choose_chains,
+    earlier_deciders,
+    load_chains,
+    record_decisions,
+    seat_of,
+    start_on_chains,
+)
 from parties.selectors import visible_unit_codes
 from seals.approvals import Prepared, Proof, Shown, prepare_for, take
 
@@ -124,11 +134,9 @@ def submit_plans(*, plan_ids: Sequence[UUID], clerk: Actor, now: datetime) -> Ou
     outcome = judge(plans, plan_ids, check)
     if not outcome.accepted:
         return outcome
-    chain_id = active_chains(context.adm_div_code, {CHAIN_KIND})[CHAIN_KIND]
-    chains = load_chains({chain_id})
+    chosen = choose_chains(context.adm_div_code, {plan.id: chain_facts(plan) for plan in outcome.accepted})
+    start_on_chains(outcome.accepted, chosen, on=context.business_date, at=now)
     for plan in outcome.accepted:
-        plan.chain_id = chain_id
-        plan.node = chains.next_ordinal(chain_id, 0, plan.amount) or 0
         plan.content_digest = plan_digest(plan)
     values = sorted((p.id, p.chain_id, p.node, p.content_digest) for p in outcome.accepted)
     update_from_values(SpendingPlan, {"chain_id": "uuid", "node": "smallint", "content_digest": "text"}, values)
@@ -137,16 +145,33 @@ def submit_plans(*, plan_ids: Sequence[UUID], clerk: Actor, now: datetime) -> Ou
     return outcome
 
 
+def chain_facts(plan: SpendingPlan) -> ChainFacts:
+    """Return what the choice of a plan's review chain may depend on."""
+    return ChainFacts(
+        kind=CHAIN_KIND,
+        amount=plan.amount,
+        payment_mode=plan.payment_mode,
+        fund_nature=plan.indicator.fund_nature,
+        tags=frozenset(plan.indicator.tags),
+        unit_code=plan.unit.code,
+        department_code=plan.unit.department_code,
+    )
+
+
 class _Waiting:
     """Plans that wait for a decision, with all that is needed to judge and to show them."""
 
     def __init__(self, plans: Sequence[SpendingPlan]) -> None:
         self.plans = plans
-        self.chains = load_chains({plan.chain_id for plan in plans if plan.chain_id is not None})
+        self.chains = load_chains({plan.chain_id for plan in plans if plan.chain_id is not None}, plans)
         self._deciders = earlier_deciders(plans)
 
     def post(self, plan: SpendingPlan) -> str:
         return str(self.chains.node(plan).post)
+
+    def completes(self, plan: SpendingPlan) -> bool:
+        """Whether one more approval is the last that the node waits for."""
+        return seat_of(plan, self._deciders[plan.id]) >= self.chains.node(plan).countersign
 
     def shown(self, plan: SpendingPlan) -> Shown:
         """The plan as the officer sees it, digested from what the database says now."""
@@ -170,7 +195,7 @@ class _Waiting:
         self, decision: str, reviewer: Actor, now: datetime, plan_ids: Sequence[UUID], proof: Proof | None, **why: str
     ) -> Outcome[SpendingPlan]:
         """Judge the locked plans against what was signed, and record the decision on those that pass."""
-        taken = take(proof, action=decision, by=reviewer, now=now, note=why.get("reason", ""))
+        taken = take(proof, action=decision, by=reviewer, now=now, note=_note(why.get("reason", ""), reviewer))
         taken.prepare_check([(plan.id, plan.revision) for plan in self.plans])
 
         def check(plan: SpendingPlan) -> None:
@@ -180,8 +205,22 @@ class _Waiting:
         outcome = judge(self.plans, plan_ids, check)
         signatures = taken.record(outcome.accepted, revision=lambda p: p.revision, post=self.post, now=now)
         posts = {plan.id: self.post(plan) for plan in outcome.accepted}
-        record_decisions(outcome.accepted, decision, posts=posts, by=reviewer, at=now, signatures=signatures, **why)
+        record_decisions(
+            outcome.accepted,
+            decision,
+            posts=posts,
+            by=reviewer,
+            at=now,
+            signatures=signatures,
+            seats={plan.id: seat_of(plan, self._deciders[plan.id]) for plan in outcome.accepted},
+            **why,
+        )
         return outcome
+
+
+def _note(reason: str, reviewer: Actor) -> str:
+    """The reason as the officer signs it, and for whom."""
+    return f"{acting_note(reviewer)} {reason}".strip()
 
 
 @transaction.atomic(durable=True)
@@ -203,7 +242,7 @@ def prepare_plan_decision(
         by=reviewer,
         origin=origin,
         now=now,
-        note=reason if action != "approve" else "",
+        note=_note(reason if action != "approve" else "", reviewer),
     )
 
 
@@ -225,12 +264,13 @@ def approve_plans(
     outcome = waiting.decide("approve", reviewer, now, plan_ids, proof)
     onward: list[SpendingPlan] = []
     final: list[SpendingPlan] = []
-    for plan in outcome.accepted:
-        assert plan.chain_id is not None
-        following = chains.next_ordinal(plan.chain_id, plan.node, plan.amount)
+    staying = [plan for plan in outcome.accepted if not waiting.completes(plan)]
+    for plan in (plan for plan in outcome.accepted if waiting.completes(plan)):
+        following = chains.following(plan)
         (final if following is None else onward).append(plan)
         plan.node = following or plan.node
     update_from_values(SpendingPlan, {"node": "smallint"}, sorted((p.id, p.node) for p in onward))
+    move(PLAN_FLOW, staying, "countersign", by=reviewer, at=now)
     move(PLAN_FLOW, onward, "advance", by=reviewer, at=now)
     move(PLAN_FLOW, final, "approve", by=reviewer, at=now)
     grant_quota([plan for plan in final if _limit_of(plan, year) is Control.PLAN], context)

@@ -24,6 +24,7 @@ PLAN_FLOW = StateMachine(
     M("submit",  P.DRAFT,       P.IN_REVIEW,  "unit_clerk"),
     M("submit",  P.RETURNED,    P.IN_REVIEW,  "unit_clerk"),
     M("advance", P.IN_REVIEW,   P.IN_REVIEW,  _REVIEWERS),
+    M("countersign", P.IN_REVIEW, P.IN_REVIEW, _REVIEWERS),
     M("approve", P.IN_REVIEW,   P.APPROVED,   _REVIEWERS),
     M("return",  P.IN_REVIEW,   P.RETURNED,   _REVIEWERS),
     M("cancel",  P.DRAFT,       P.CANCELLED,  "unit_clerk"),

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Max
+from django.utils import timezone
 
 from core.actors import Actor
 from core.errors import Conflict, DateNotOpen, DayClosed, NotFound
@@ -29,6 +30,12 @@ def open_day(adm_div_code: str) -> BusinessDay:
 def peek_day(adm_div_code: str) -> BusinessDay | None:
     """Return the open day without a lock, for pages."""
     return BusinessDay.objects.filter(adm_div_code=adm_div_code, closed_at__isnull=True).first()
+
+
+def business_date(adm_div_code: str, now: datetime) -> date:
+    """Return the region's open day, or the calendar's where none is open: what "today" means for posts."""
+    day = peek_day(adm_div_code)
+    return day.date if day is not None else timezone.localdate(now)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def move(
                 source=step.source,
                 target=step.target,
                 person_id=by.person_id,
-                actor_name=by.name,
+                actor_name=by.written[:60],
                 reason_code=reason_code,
                 reason=reason,
                 request_id=current_request_id(),

@@ -76,7 +76,7 @@ def desk_of(request: HttpRequest) -> Desk:
         on = day.date if day is not None and day.closed_at is None else timezone.localdate(now)
         region = Region.objects.filter(adm_div_code=code).first()
         with_key = bool(request.session.get(WITH_KEY))
-        request._desk = Desk(actor_of(request.user, on=on), day, region, now, with_key)
+        request._desk = Desk(actor_of(request.user, on=on, now=now), day, region, now, with_key)
     return request._desk
 
 

@@ -234,7 +234,7 @@ def queue_rows(requests: list[PaymentRequest], reviewer: Actor | None = None) ->
 
 def barred_for(documents: list[Any], reviewer: Actor) -> dict[UUID, str]:
     """Return for each document the reviewer may not decide on: why not (two queries)."""
-    chains = load_chains({document.chain_id for document in documents if document.chain_id is not None})
+    chains = load_chains({document.chain_id for document in documents if document.chain_id is not None}, documents)
     deciders = earlier_deciders(documents)
     found = {}
     for document in documents:

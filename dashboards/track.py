@@ -1,14 +1,18 @@
 """Where a payment is, like a parcel: each stop with who and when, from the events and decisions themselves."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
 from core.models import Transition
+from parties.chain_rules import needed_nodes
 from parties.duties import Post
-from parties.models import ReviewChain, ReviewDecision, ReviewNode
+from parties.errors import ReviewChainMissing
+from parties.models import ReviewDecision, ReviewNode
+from parties.review import choose_chains, load_chains
 from payments.models import PaymentRequest
 from payments.states import RequestState
-from payments.submitting import chain_kind
+from payments.submitting import chain_facts
 
 S = RequestState
 _STOPPED = {S.BLOCKED: "监控拦截", S.ON_HOLD: "监控挂起", S.RETURNED: "已退回", S.VOIDED: "已作废"}
@@ -51,12 +55,14 @@ def stops_of(request: PaymentRequest, events: list[Transition], decisions: list[
         event = events[-1] if events else None
         label = _STOPPED[S(request.state)]
         stops.append(Stop(label, "bad", event.actor_name, event.at) if event else Stop(label, "bad"))
-    mine = {d.ordinal: d for d in decisions if d.revision == request.revision and d.decision == "approve"}
+    mine: dict[int, list[ReviewDecision]] = defaultdict(list)
+    for decision in sorted(decisions, key=lambda d: d.at):
+        if decision.revision == request.revision and decision.decision == "approve":
+            mine[decision.ordinal].append(decision)
     for node in _nodes(request):
-        decision = mine.get(node.ordinal)
-        if decision is not None:
+        for decision in mine[node.ordinal]:
             stops.append(Stop(Post(node.post).label, "done", decision.actor_name, decision.at))
-        else:
+        for _seat in range(len(mine[node.ordinal]), node.countersign):
             waiting = request.state == S.IN_REVIEW and node.ordinal == request.node
             stops.append(Stop(Post(node.post).label, "now" if waiting else "todo"))
     return stops + _later(request, last)
@@ -83,11 +89,11 @@ def _later(request: PaymentRequest, last: dict[str, Transition]) -> list[Stop]:
 
 
 def _nodes(request: PaymentRequest) -> list[ReviewNode]:
-    """Return the nodes this amount needs: of its own chain, or of the one in force if it is not submitted yet."""
-    nodes = ReviewNode.objects.filter(amount_from__lte=request.amount).order_by("ordinal")
+    """Return the nodes this request needs: of its own chain, or of the one it would run on if submitted now."""
     if request.chain_id is not None:
-        return list(nodes.filter(chain=request.chain_id))
-    chain = ReviewChain.objects.filter(
-        adm_div_code=request.adm_div_code, document_kind=chain_kind(request), active=True
-    )
-    return list(nodes.filter(chain__in=chain))
+        return load_chains({request.chain_id}, [request]).needed(request)
+    try:
+        chain_id = choose_chains(request.adm_div_code, {request.id: chain_facts(request)})[request.id]
+    except ReviewChainMissing:
+        return []
+    return needed_nodes(load_chains({chain_id}).nodes[chain_id], request.amount)

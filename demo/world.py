@@ -27,6 +27,7 @@ from demo.keys import make_keys, seals_in
 from monitoring.services import seed_rules
 from parties.models import AgentBank, BankAccount, BudgetUnit, Person, Region, ReviewChain, ReviewNode, User
 from parties.services import grant_post
+from parties.states import ChainState
 from payments.models import CashPurpose, PaymentDetail, PaymentRequest, WithholdingPayee
 from seals.certificates import parse_certificate
 from seals.models import OfficerCertificate, SealPosition, TrustedAuthority
@@ -116,7 +117,7 @@ def build_world(
         return
     _region_and_parties(endpoints, exchange or {})
     _people(now)
-    _configuration()
+    _configuration(now)
     _registers(now)
     if sealed:
         _seal_positions()
@@ -283,13 +284,15 @@ def _people(now: datetime) -> None:
         )
 
 
-def _configuration() -> None:
+def _configuration(now: datetime) -> None:
     for kind, pattern in NUMBER_RULES.items():
         NumberRule.objects.create(adm_div_code=REGION, kind=kind, pattern=pattern)
     for kind, nodes in CHAINS.items():
-        chain = ReviewChain.objects.create(adm_div_code=REGION, document_kind=kind)
+        chain = ReviewChain.objects.create(adm_div_code=REGION, document_kind=kind, imported=True)
         for ordinal, (post, amount_from) in enumerate(nodes, start=1):
             ReviewNode.objects.create(chain=chain, ordinal=ordinal, post=post, amount_from=Decimal(amount_from))
+        chain.state, chain.activated_at = ChainState.ACTIVE, now
+        chain.save(update_fields=["state", "activated_at"])
     BudgetYear.objects.create(adm_div_code=REGION, fiscal_year=YEAR)
     seed_rules(adm_div_code=REGION)
     load_codes(fiscal_year=YEAR)

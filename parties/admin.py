@@ -60,14 +60,11 @@ class PostAssignmentAdmin(admin.ModelAdmin):
         return False  # a post ends by its last day; who held what when stays known
 
 
-class ReviewNodeInline(admin.TabularInline):
-    """Nodes are entered with their chain; a change is a new version of the chain."""
-
-    model = ReviewNode
-    extra = 4
+class ReadOnly:
+    """Looked at here, decided elsewhere: chains take two administrators, on their own page."""
 
     def has_add_permission(self, request: Any, obj: Any = None) -> bool:
-        return obj is None
+        return False
 
     def has_change_permission(self, request: Any, obj: Any = None) -> bool:
         return False
@@ -76,9 +73,13 @@ class ReviewNodeInline(admin.TabularInline):
         return False
 
 
+class ReviewNodeInline(ReadOnly, admin.TabularInline):
+    model = ReviewNode
+
+
 @admin.register(ReviewChain)
-class ReviewChainAdmin(admin.ModelAdmin):
-    list_display = ["adm_div_code", "document_kind", "version", "active"]
+class ReviewChainAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["adm_div_code", "document_kind", "name", "version", "state"]
     inlines = [ReviewNodeInline]
 
 

@@ -35,7 +35,10 @@ class Post(TextChoices):
 UNIT_POSTS = frozenset({Post.UNIT_CLERK, Post.UNIT_REVIEWER, Post.UNIT_LEADER, Post.UNIT_SEALER, Post.UNIT_NAME_SEAL})
 ADMIN_POSTS = frozenset({Post.SYSTEM_ADMIN, Post.SECURITY_ADMIN, Post.SECURITY_AUDITOR})
 
-MAKE, REVIEW, APPROVE, SEAL, RECONCILE = "make", "review", "approve", "seal", "reconcile"
+# Sending is what the last seal does, and no post keeps payees apart from making: these two duties have no post of their
+# own, but acts on documents have them, and a post that is given one falls under the matrix at once.
+MAKE, REVIEW, APPROVE, SEAL, SEND, RECONCILE = "make", "review", "approve", "seal", "send", "reconcile"
+PAYEE = "payee"
 SYSTEM, SECURITY, AUDIT = "system", "security", "audit"
 
 DUTY_OF = {
@@ -60,13 +63,33 @@ DUTY_OF = {
     Post.SECURITY_AUDITOR: AUDIT,
 }
 
-_BUSINESS = frozenset({MAKE, REVIEW, APPROVE, SEAL, RECONCILE})
+_ADMIN = (SYSTEM, SECURITY, AUDIT)
+_BUSINESS = frozenset({MAKE, REVIEW, APPROVE, SEAL, SEND, RECONCILE, PAYEE})
 _FORBIDDEN = {
     frozenset(pair)
     for pair in [(MAKE, APPROVE), (MAKE, SEAL), (MAKE, RECONCILE), (APPROVE, RECONCILE), (SEAL, RECONCILE)]
-    + [(admin, duty) for admin in (SYSTEM, SECURITY, AUDIT) for duty in _BUSINESS]
+    + [(SEND, RECONCILE), (PAYEE, APPROVE), (PAYEE, SEAL), (PAYEE, RECONCILE)]
+    + [(admin, duty) for admin in _ADMIN for duty in _BUSINESS]
     + [(SYSTEM, SECURITY), (SYSTEM, AUDIT), (SECURITY, AUDIT)]
 }
+# What one person may do, but not with the same document. Who sends a voucher is who puts the last seal on it: that pair
+# is one act, and the matrix keeps it apart from all the others.
+_APART_ON_DOCUMENT = _FORBIDDEN | {
+    frozenset(pair)
+    for pair in (
+        *((MAKE, REVIEW), (MAKE, SEND), (MAKE, PAYEE)),
+        *((REVIEW, APPROVE), (REVIEW, SEAL), (REVIEW, RECONCILE), (REVIEW, PAYEE)),
+        *((APPROVE, SEAL), (APPROVE, SEND), (SEAL, SEND)),
+    )
+}
+# Posts whose holder may let another person act for him: those that review on a chain. A seal, the making of vouchers,
+# reconciliation and administration are handed over by giving the post itself.
+DELEGABLE = frozenset(
+    {
+        *(Post.UNIT_REVIEWER, Post.UNIT_LEADER, Post.SECTION_REVIEWER),
+        *(Post.PLAN_REVIEWER, Post.PAYMENT_REVIEWER, Post.TREASURY_CHIEF),
+    }
+)
 # One voucher bears the organisation's seal and a personal one: no person may keep both. Source: docs/duties.md.
 _APART = {frozenset({Post.SEAL_KEEPER, Post.NAME_SEAL}), frozenset({Post.UNIT_SEALER, Post.UNIT_NAME_SEAL})}
 
@@ -93,3 +116,16 @@ def conflicting_posts(held: Iterable[str], wanted: str) -> list[str]:
 def forbidden_pairs() -> list[tuple[str, str]]:
     """Return every ordered pair of posts one person may not hold, for the trigger beneath."""
     return [(a.value, b.value) for a in Post for b in Post if _barred(a, b)]
+
+
+def apart_on_document(one: str, other: str) -> bool:
+    """Whether one natural person may not take both duties on the same document (matrix cells X and v).
+
+    A duty is not kept apart from itself here: that nobody reviews one revision twice is the chain's own rule.
+    """
+    return one != other and frozenset({one, other}) in _APART_ON_DOCUMENT
+
+
+def apart_as_posts(one: str, other: str) -> bool:
+    """Whether one natural person may not hold posts of both duties at all (matrix cells X)."""
+    return one != other and frozenset({one, other}) in _FORBIDDEN

@@ -15,6 +15,7 @@ from core.batch import copy_rows, update_from_values
 from core.money import wire_yuan
 from core.outcomes import Outcome, judge
 from core.transitions import check_move, move
+from parties.chain_rules import is_complete
 from parties.errors import ActedBefore
 from parties.models import ReviewDecision
 from parties.review import Chains, load_chains
@@ -255,22 +256,25 @@ class _Approvals:
     """The approvals of the current revision of each request (one query for decisions, one for nodes)."""
 
     def __init__(self, requests: Sequence[PaymentRequest]) -> None:
-        self._chains: Chains = load_chains({r.chain_id for r in requests if r.chain_id is not None})
+        self._chains: Chains = load_chains({r.chain_id for r in requests if r.chain_id is not None}, requests)
         self._by_request: dict[UUID, list[ReviewDecision]] = {r.id: [] for r in requests}
         revisions = {r.id: r.revision for r in requests}
-        for decision in ReviewDecision.objects.filter(document_id__in=revisions, decision="approve"):
+        rows = ReviewDecision.objects.filter(document_id__in=revisions, decision="approve")
+        for decision in rows.select_related("delegation"):
             if decision.revision == revisions[decision.document_id]:
                 self._by_request[decision.document_id].append(decision)
 
     def persons(self, request: PaymentRequest) -> set[UUID]:
-        return {decision.person_id for decision in self._by_request[request.id]}
+        """Who has reviewed, and for whom: neither may take another part."""
+        decisions = self._by_request[request.id]
+        return {d.person_id for d in decisions} | {d.delegation.delegator_id for d in decisions if d.delegation}
 
     def check(self, request: PaymentRequest, digest_now: str) -> None:
         """:raises ApprovalsIncomplete, ContentChanged: unless every needed node approved exactly this content."""
         decisions = self._by_request[request.id]
-        assert request.chain_id is not None
-        needed = {n.ordinal for n in self._chains.nodes[request.chain_id] if request.amount >= n.amount_from}
-        if {d.ordinal for d in decisions} != needed or len(self.persons(request)) != len(needed):
+        seats = len(decisions) + sum(1 for d in decisions if d.delegation)
+        complete = is_complete(self._chains.needed(request), [(d.ordinal, d.post) for d in decisions])
+        if not complete or len(self.persons(request)) != seats:
             raise ApprovalsIncomplete("审核意见不完整，不能办理。", field="approvals")
         if any(d.content_digest != digest_now for d in decisions) or digest_now != request.content_digest:
             raise ContentChanged("单据内容与审核时不一致，不能办理。", field="content_digest")

@@ -16,8 +16,9 @@ from monitoring.facts import Hit
 from monitoring.levels import Action
 from monitoring.models import Alert
 from monitoring.services import dispose, passed_rules, record_hits, screen
+from parties.delegating import acting_note
 from parties.errors import ActedBefore
-from parties.review import Chains, check_reviewer, earlier_deciders, load_chains, record_decisions
+from parties.review import check_reviewer, earlier_deciders, load_chains, record_decisions, seat_of
 from payments.content import details_of, shown_request
 from payments.drafting import unlink_reissues
 from payments.errors import ContentChanged, MonitoringBlocks, ReasonRequired
@@ -44,7 +45,7 @@ class _Waiting:
 
     def __init__(self, requests: Sequence[PaymentRequest]) -> None:
         self.requests = requests
-        self.chains = load_chains({r.chain_id for r in requests if r.chain_id is not None})
+        self.chains = load_chains({r.chain_id for r in requests if r.chain_id is not None}, requests)
         self._deciders = earlier_deciders(requests)
         self.details = details_of(requests)
 
@@ -54,6 +55,17 @@ class _Waiting:
 
     def post(self, request: PaymentRequest) -> str:
         return str(self.chains.node(request).post)
+
+    def seat(self, request: PaymentRequest) -> int:
+        return seat_of(request, self._deciders[request.id])
+
+    def completes(self, request: PaymentRequest) -> bool:
+        """Whether one more approval is the last that the node waits for."""
+        return self.seat(request) >= self.chains.node(request).countersign
+
+    def is_last(self, request: PaymentRequest) -> bool:
+        """Whether one more approval is the last that the request waits for."""
+        return self.completes(request) and self.chains.following(request) is None
 
     def check(self, request: PaymentRequest, action: str, reviewer: Actor) -> None:
         """:raises TransitionNotAllowed, RoleRequired, ActedBefore, ContentChanged: unless this officer may now."""
@@ -92,7 +104,7 @@ def prepare_decision(
         by=reviewer,
         origin=origin,
         now=now,
-        note=_note(reason_code, reason) if action != "approve" else "",
+        note=_note(reason_code, reason, reviewer) if action != "approve" else acting_note(reviewer),
     )
 
 
@@ -114,7 +126,7 @@ def approve_payment_requests(
     context = context_for(reviewer, now)
     waiting = _Waiting(lock_requests(request_ids, reviewer))
     requests, chains, details = waiting.requests, waiting.chains, waiting.details
-    taken = take(proof, action="approve", by=reviewer, now=now)
+    taken = take(proof, action="approve", by=reviewer, now=now, note=acting_note(reviewer))
     taken.prepare_check([(r.id, r.revision) for r in requests])
 
     def check(request: PaymentRequest) -> None:
@@ -122,7 +134,7 @@ def approve_payment_requests(
         taken.check(waiting.shown(request))
 
     outcome = judge(requests, request_ids, check)
-    last = [r for r in outcome.accepted if _next(chains, r) is None]
+    last = [r for r in outcome.accepted if waiting.is_last(r)]
     held, new_hits = _screen_again(outcome, last, details, context)
     held_ids, last_ids = {r.id for r in held}, {r.id for r in last}
     decided = [r for r in outcome.accepted if r.id not in held_ids]
@@ -133,6 +145,7 @@ def approve_payment_requests(
         by=reviewer,
         at=now,
         signatures=taken.record(decided, revision=_revision, post=waiting.post, now=now),
+        seats={r.id: waiting.seat(r) for r in decided},
     )
     move(REQUEST_FLOW, held, "hold", by=reviewer, at=now)
     record_hits(
@@ -142,12 +155,15 @@ def approve_payment_requests(
     )
     final_ids = last_ids - held_ids
     final = [r for r in outcome.accepted if r.id in final_ids]
-    onward = [r for r in outcome.accepted if r.id not in last_ids]
+    staying = [r for r in outcome.accepted if r.id not in last_ids and not waiting.completes(r)]
+    staying_ids = {r.id for r in staying}
+    onward = [r for r in outcome.accepted if r.id not in last_ids and r.id not in staying_ids]
     for request in onward:
-        following = _next(chains, request)
+        following = chains.following(request)
         assert following is not None
         request.node = following
     update_from_values(PaymentRequest, {"node": "smallint"}, sorted((r.id, r.node) for r in onward))
+    move(REQUEST_FLOW, staying, "countersign", by=reviewer, at=now)
     move(REQUEST_FLOW, onward, "advance", by=reviewer, at=now)
     move(REQUEST_FLOW, final, "approve", by=reviewer, at=now)
     return outcome
@@ -155,11 +171,6 @@ def approve_payment_requests(
 
 def _revision(request: PaymentRequest) -> int:
     return request.revision
-
-
-def _next(chains: Chains, request: PaymentRequest) -> int | None:
-    assert request.chain_id is not None
-    return chains.next_ordinal(request.chain_id, request.node, request.amount)
 
 
 def _screen_again(
@@ -248,7 +259,7 @@ def _decide(
     """Return or reject: the decision and the move bear the same name."""
     context = context_for(reviewer, now)
     waiting = _Waiting(lock_requests(request_ids, reviewer))
-    taken = take(proof, action=action, by=reviewer, now=now, note=_note(reason_code, reason))
+    taken = take(proof, action=action, by=reviewer, now=now, note=_note(reason_code, reason, reviewer))
     taken.prepare_check([(r.id, r.revision) for r in waiting.requests])
 
     def check(request: PaymentRequest) -> None:
@@ -267,6 +278,7 @@ def _decide(
         reason_code=reason_code,
         reason=reason,
         signatures=signatures,
+        seats={r.id: waiting.seat(r) for r in outcome.accepted},
     )
     move(REQUEST_FLOW, outcome.accepted, action, by=reviewer, at=now, reason_code=reason_code, reason=reason)
     lock_balances([r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted])
@@ -331,9 +343,9 @@ def _require_reason(reason_code: str, reason: str) -> None:
     check_reason(reason)
 
 
-def _note(reason_code: str, reason: str) -> str:
-    """The reason as the officer signs it."""
-    return f"{RETURN_REASONS[reason_code]} {reason}".strip()
+def _note(reason_code: str, reason: str, reviewer: Actor) -> str:
+    """The reason as the officer signs it, and for whom."""
+    return f"{acting_note(reviewer)} {RETURN_REASONS[reason_code]} {reason}".strip()
 
 
 def _raise_revision(requests: Sequence[PaymentRequest]) -> None:

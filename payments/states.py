@@ -44,6 +44,7 @@ REQUEST_FLOW = StateMachine(
     M("pass_hold",     S.ON_HOLD,         S.IN_REVIEW,       "monitor_officer"),
     M("reject_hold",   S.ON_HOLD,         S.RETURNED,        "monitor_officer"),
     M("advance",       S.IN_REVIEW,       S.IN_REVIEW,       REVIEWERS),
+    M("countersign",   S.IN_REVIEW,       S.IN_REVIEW,       REVIEWERS),
     M("approve",       S.IN_REVIEW,       S.APPROVED,        REVIEWERS),
     M("return",        S.IN_REVIEW,       S.RETURNED,        REVIEWERS),
     M("reject",        S.IN_REVIEW,       S.VOIDED,          REVIEWERS),

@@ -20,8 +20,9 @@ from core.transitions import check_move, move
 from monitoring.facts import Hit, PayeeFacts, PaymentFacts
 from monitoring.levels import Action, worst_action
 from monitoring.services import record_hits, screen
+from parties.chain_rules import ChainFacts
 from parties.models import BankAccount
-from parties.review import active_chains, load_chains
+from parties.review import choose_chains, start_on_chains
 from payments import accounts, register_checks
 from payments.content import content_digest, details_of
 from payments.locking import context_for, lock_requests
@@ -185,13 +186,9 @@ def _store(
 ) -> None:
     if not requests:
         return
-    chains = active_chains(context.adm_div_code, {chain_kind(r) for r in requests})
-    nodes = load_chains(set(chains.values()))
+    chosen = choose_chains(context.adm_div_code, {r.id: chain_facts(r) for r in requests})
+    start_on_chains(requests, chosen, on=context.business_date, at=context.at)
     for request in requests:
-        request.chain_id = chains[chain_kind(request)]
-        first = nodes.next_ordinal(request.chain_id, 0, request.amount)
-        assert first is not None, "a chain without a node for this amount is refused when it is activated"
-        request.node = first
         request.submitted_on = context.business_date
         request.content_digest = content_digest(request, details[request.id])
     columns = {"chain_id": "uuid", "node": "smallint", "submitted_on": "date", "content_digest": "text"}
@@ -226,6 +223,20 @@ def reservation(request: PaymentRequest, sign: int, kind: str, note: str = "") -
         document_type=request._meta.label,
         document_id=request.id,
         note=note,
+    )
+
+
+def chain_facts(request: PaymentRequest) -> ChainFacts:
+    """Return what the choice of a request's review chain may depend on."""
+    return ChainFacts(
+        kind=chain_kind(request),
+        amount=request.amount,
+        payment_mode=request.payment_mode,
+        fund_nature=request.indicator.fund_nature,
+        business_type=request.business_type,
+        tags=frozenset(request.indicator.tags),
+        unit_code=request.unit.code,
+        department_code=request.unit.department_code,
     )
 
 

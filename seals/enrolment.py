@@ -11,25 +11,25 @@ The decision is committed before the signer is asked, so a crash in between leav
 from datetime import datetime
 from uuid import UUID
 
-from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.models import Session
 from django.db import transaction
 
 from core.actors import Actor
 from core.digests import sm3_hex
 from core.errors import Conflict, DutyConflict, NotFound, RoleRequired
 from parties.duties import Post
-from parties.models import Person, User
+from parties.leaving import end_sessions
+from parties.models import Person
 from seals import der
 from seals.certificates import ParsedCertificate, parse_certificate, validate_chain
 from seals.errors import CertificateAlreadyRevoked, CertificateKeyShared, CsrRefused, SealError
-from seals.models import OfficerCertificate, Statement, TrustedAuthority
+from seals.models import ESeal, OfficerCertificate, Statement, TrustedAuthority
 from seals.pki import parse_csr
+from seals.services import revoke_seal
 from seals.signing import the_signer
 
 DECIDERS = frozenset({Post.SEAL_KEEPER, Post.SECURITY_ADMIN})
 VALID_DAYS = 730
-RENEWED = "换发"
+RENEWED, LEFT = "换发", "离岗"
 LONGEST_REASON = 200
 _State = OfficerCertificate.Status
 _OPEN = (_State.REQUESTED, _State.APPROVED)
@@ -140,7 +140,7 @@ def revoke_certificate(*, certificate_id: UUID, reason: str, by: Actor, now: dat
     if row.status != _State.ACTIVE:
         raise Conflict(f"该申请当前为「{row.get_status_display()}」，没有可以吊销的证书。", field="status")
     _revoke(row, words, now)
-    _end_sessions(row.person_id, now)
+    end_sessions(row.person_id, now)
     return row
 
 
@@ -193,8 +193,11 @@ def _revoke(row: OfficerCertificate, reason: str, now: datetime) -> None:
     Statement.objects.filter(person_id=row.person_id, used_at__isnull=True).delete()
 
 
-def _end_sessions(person_id: UUID, now: datetime) -> None:
-    users = {str(pk) for pk in User.objects.filter(person_id=person_id).values_list("pk", flat=True)}
-    open_ones = Session.objects.filter(expire_date__gt=now)
-    theirs = [one.pk for one in open_ones.iterator() if one.get_decoded().get(SESSION_KEY) in users]
-    Session.objects.filter(pk__in=theirs).delete()
+def end_certificates(person_id: UUID, now: datetime) -> None:
+    """Revoke what a person who leaves could sign with, certificate and personal seal alike; a step of leaving."""
+    for row in OfficerCertificate.objects.select_for_update().filter(person=person_id, status=_State.ACTIVE):
+        _revoke(row, LEFT, now)
+    waiting = OfficerCertificate.objects.filter(person=person_id, status__in=[_State.REQUESTED, _State.APPROVED])
+    waiting.update(status=_State.REFUSED, revoke_reason=LEFT)
+    for seal in ESeal.objects.filter(person=person_id, status=ESeal.Status.ACTIVE):
+        revoke_seal(seal_id=seal.pk, reason=LEFT, now=now)

@@ -15,11 +15,15 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from budget.methods import METHODS, Clearing
 from budget.models import QuotaNotice, SpendingPlan
 from budget.planning import plan_digest
+from core.models import BusinessDay
+from parties.chain_rules import may_be_vacant, needed_nodes
 from parties.models import PostAssignment, Region, ReviewDecision, ReviewNode
+from parties.review import skips_of
 from payments.content import content_digest, details_of
 from payments.models import LimitNotice, PaymentDetail, PaymentRequest
 from seals.models import ESeal, OfficerCertificate, SealPosition, Stamp, StepSignature
@@ -69,8 +73,25 @@ class SignedStep:
 
 
 @dataclass(frozen=True)
+class ActedFor:
+    """The delegation a decision was taken by, judged against what was so on the business day it was taken on.
+
+    `held`: the delegator held the post on that day; `day` is that business day.
+    """
+
+    delegator_id: UUID
+    delegate_id: UUID
+    post: str
+    valid_from: date
+    valid_to: date
+    revoked_at: datetime | None
+    day: date
+    held: bool
+
+
+@dataclass(frozen=True)
 class Approval:
-    """One decision to approve, of whichever revision."""
+    """One decision to approve, of whichever revision; `acted_for` where the person acted for another (委托)."""
 
     ordinal: int
     revision: int
@@ -78,6 +99,26 @@ class Approval:
     person_id: UUID
     content_digest: str
     step: SignedStep | None
+    at: datetime
+    seat: int
+    acted_for: ActedFor | None
+
+    @property
+    def persons(self) -> frozenset[UUID]:
+        """Who has had this part in the document: whoever decided, and for whom."""
+        return frozenset({self.person_id} | ({self.acted_for.delegator_id} if self.acted_for else set()))
+
+
+@dataclass(frozen=True)
+class Need:
+    """A node as the chain has it: its place, its post, and how many persons it takes."""
+
+    ordinal: int
+    post: str
+    amount_from: Decimal
+    amount_to: Decimal | None
+    countersign: int
+    skip_if: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -93,7 +134,7 @@ class Document:
     clerk_id: UUID | None
     digest_kept: str  # of when it was submitted
     digest_now: str  # computed from the rows as they are
-    needed: Mapping[int, str]  # ordinal of each node the amount needs → post
+    needed: tuple[Need, ...]  # the nodes this revision has to pass, in order (parties.chain_rules)
     approvals: tuple[Approval, ...]
 
 
@@ -242,13 +283,16 @@ def snapshot() -> Iterator[None]:
         yield
 
 
-def read_facts(orders: Sequence[Order], warrant: Warrant, *, on: date) -> Facts:
-    """Read what is needed to judge these orders; `on` is the day on which the person must hold the post."""
+def read_facts(orders: Sequence[Order], warrant: Warrant, *, on: date, now: datetime | None = None) -> Facts:
+    """Read what is needed to judge these orders.
+
+    :param on: the day on which the person must hold the post; an emergency post counts if it has not ended at `now`.
+    """
     with snapshot():
-        return _read(orders, warrant, on)
+        return _read(orders, warrant, on, now)
 
 
-def _read(orders: Sequence[Order], warrant: Warrant, on: date) -> Facts:
+def _read(orders: Sequence[Order], warrant: Warrant, on: date, now: datetime | None) -> Facts:
     contents = _contents(orders)
     ids = {order.voucher_id for order in orders}
     requests = _requests(ids, contents.values())
@@ -274,7 +318,7 @@ def _read(orders: Sequence[Order], warrant: Warrant, on: date) -> Facts:
         },
         positions=_positions(orders, bool(requests)),
         stamps=_stamps(ids | also),
-        posts=_posts(warrant.person_id, on),
+        posts=_posts(warrant.person_id, on, now),
         officer_key=_officer_key(warrant.certificate_serial),
         seals=_seals({order.seal_id for order in orders if order.seal_id is not None}),
     )
@@ -332,18 +376,26 @@ def _notices(ids: set[UUID]) -> tuple[list[QuotaNotice], dict[UUID, list[Spendin
     return notices, plans
 
 
-def _needed(rows: Sequence[Any]) -> dict[UUID, dict[int, str]]:
-    """For each document the nodes its amount needs: ordinal → post."""
-    nodes: dict[UUID, list[ReviewNode]] = defaultdict(list)
+def _needed(rows: Sequence[Any]) -> dict[UUID, tuple[Need, ...]]:
+    """For each document the nodes its revision has to pass, by the rule that reviewing itself goes by."""
+    nodes: dict[UUID, list[Need]] = defaultdict(list)
     for node in ReviewNode.objects.filter(chain_id__in={row.chain_id for row in rows if row.chain_id}):
-        nodes[node.chain_id].append(node)
-    return {row.id: {n.ordinal: n.post for n in nodes[row.chain_id] if row.amount >= n.amount_from} for row in rows}
+        need = Need(node.ordinal, node.post, node.amount_from, node.amount_to, node.countersign, node.skip_if)
+        nodes[node.chain_id].append(need)
+    skips = skips_of([row for row in rows if any(map(may_be_vacant, nodes[row.chain_id]))])
+    return {
+        row.id: tuple(needed_nodes(nodes[row.chain_id], row.amount, skips.get((row.id, row.revision), set())))
+        for row in rows
+    }
 
 
 def _approvals(rows: Sequence[Any]) -> dict[UUID, list[Approval]]:
     decisions = list(
-        ReviewDecision.objects.filter(document_id__in=[row.id for row in rows], decision="approve").order_by("ordinal")
+        ReviewDecision.objects.select_related("delegation__assignment")
+        .filter(document_id__in=[row.id for row in rows], decision="approve")
+        .order_by("ordinal", "seat")
     )
+    days = _days_of([decision for decision in decisions if decision.delegation_id])
     steps = _steps({decision.signature_id for decision in decisions if decision.signature_id})
     found: dict[UUID, list[Approval]] = defaultdict(list)
     for decision in decisions:
@@ -355,9 +407,47 @@ def _approvals(rows: Sequence[Any]) -> dict[UUID, list[Approval]]:
                 person_id=decision.person_id,
                 content_digest=decision.content_digest,
                 step=steps.get(decision.signature_id) if decision.signature_id else None,
+                at=decision.at,
+                seat=decision.seat,
+                acted_for=_acted_for(decision, days) if decision.delegation_id else None,
             )
         )
     return found
+
+
+def _days_of(decisions: Sequence[ReviewDecision]) -> dict[UUID, date]:
+    """The business day that was open when each was taken: days are opened one after the other."""
+    if not decisions:
+        return {}
+    rows = BusinessDay.objects.filter(adm_div_code__in={decision.adm_div_code for decision in decisions})
+    days = list(rows.order_by("date").values_list("adm_div_code", "date", "closed_at"))
+    return {
+        decision.id: next(
+            (day for region, day, closed in days if region == decision.adm_div_code and _open_at(closed, decision.at)),
+            timezone.localdate(decision.at),
+        )
+        for decision in decisions
+    }
+
+
+def _open_at(closed_at: datetime | None, at: datetime) -> bool:
+    return closed_at is None or closed_at >= at
+
+
+def _acted_for(decision: ReviewDecision, days: Mapping[UUID, date]) -> ActedFor:
+    delegation, day = decision.delegation, days[decision.id]
+    assert delegation is not None
+    assignment = delegation.assignment
+    return ActedFor(
+        delegator_id=delegation.delegator_id,
+        delegate_id=delegation.delegate_person_id,
+        post=delegation.post,
+        valid_from=delegation.valid_from,
+        valid_to=delegation.valid_to,
+        revoked_at=delegation.revoked_at,
+        day=day,
+        held=assignment.valid_from <= day and (assignment.valid_to is None or day <= assignment.valid_to),
+    )
 
 
 def _steps(ids: set[UUID]) -> dict[UUID, SignedStep]:
@@ -404,7 +494,7 @@ def _key(row: OfficerCertificate) -> OfficerKey:
 
 
 def _document(
-    row: Any, number: str, digest: str, needed: Mapping[UUID, Mapping[int, str]], approvals: Mapping[UUID, Any]
+    row: Any, number: str, digest: str, needed: Mapping[UUID, tuple[Need, ...]], approvals: Mapping[UUID, Any]
 ) -> Document:
     return Document(
         id=row.id,
@@ -422,7 +512,7 @@ def _document(
 
 
 def _payments(
-    requests: Sequence[PaymentRequest], needed: Mapping[UUID, Mapping[int, str]], approvals: Mapping[UUID, Any]
+    requests: Sequence[PaymentRequest], needed: Mapping[UUID, tuple[Need, ...]], approvals: Mapping[UUID, Any]
 ) -> dict[UUID, Payment]:
     if not requests:
         return {}
@@ -442,7 +532,7 @@ def _payment(
     request: PaymentRequest,
     details: Sequence[PaymentDetail],
     limits: Sequence[tuple[UUID, Decimal]],
-    needed: Mapping[UUID, Mapping[int, str]],
+    needed: Mapping[UUID, tuple[Need, ...]],
     approvals: Mapping[UUID, Any],
 ) -> Payment:
     account, bank = request.payer_account, request.payer_account.agent_bank
@@ -474,7 +564,7 @@ def _payment(
 def _notice(
     notice: QuotaNotice,
     plans: Sequence[SpendingPlan],
-    needed: Mapping[UUID, Mapping[int, str]],
+    needed: Mapping[UUID, tuple[Need, ...]],
     approvals: Mapping[UUID, Any],
 ) -> Notice:
     return Notice(
@@ -545,7 +635,7 @@ def _stamps(ids: set[UUID]) -> dict[UUID, tuple[Affixed, ...]]:
     return {voucher_id: tuple(stamps) for voucher_id, stamps in found.items()}
 
 
-def _posts(person_id: UUID | None, on: date) -> frozenset[tuple[str, str, str]]:
+def _posts(person_id: UUID | None, on: date, now: datetime | None) -> frozenset[tuple[str, str, str]]:
     if person_id is None:
         return frozenset()
     rows = PostAssignment.objects.filter(
@@ -553,7 +643,7 @@ def _posts(person_id: UUID | None, on: date) -> frozenset[tuple[str, str, str]]:
         user__person_id=person_id,
         user__is_active=True,
         valid_from__lte=on,
-    )
+    ).filter(Q(emergency=None) if now is None else Q(emergency=None) | Q(emergency__ends_at__gt=now))
     return frozenset(rows.values_list("adm_div_code", "post", "unit_code"))
 
 

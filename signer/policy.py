@@ -21,7 +21,8 @@ from cryptography.x509.oid import NameOID
 from budget.methods import BY_TYPE, METHODS, Clearing, Method, Side
 from core.digests import sm3_hex
 from core.money import ZERO, wire_yuan
-from parties.duties import UNIT_POSTS, Post, of_side
+from parties.chain_rules import is_complete
+from parties.duties import DELEGABLE, UNIT_POSTS, Post, of_side
 from seals.certificates import (
     DIGITAL_SIGNATURE,
     ParsedCertificate,
@@ -375,16 +376,16 @@ class _Judge:
     def _approved(self, document: Document) -> None:
         """Every needed node approved this revision, each another person, none the clerk, the content as it is now."""
         given = _current(document)
-        if not document.needed or {a.ordinal: a.post for a in given} != document.needed or (
-            len(given) != len(document.needed)
-        ):  # fmt: skip
-            missing = document.needed.keys() - {a.ordinal for a in given}
+        if not is_complete(document.needed, [(a.ordinal, a.post) for a in given]):
+            missing = {node.ordinal for node in document.needed} - {a.ordinal for a in given}
             outdated = missing and missing <= {a.ordinal for a in document.approvals if a.revision != document.revision}
             code = "approval_outdated" if outdated else "approvals_incomplete"
             raise refused(code, "审核意见不完整，或不是对当前版本的意见。", document_no=document.number)
-        persons = {a.person_id for a in given}
-        if len(persons) != len(given):
-            raise refused("approvers_not_distinct", "同一人审核了两个节点。", document_no=document.number)
+        persons = frozenset[UUID]().union(*(a.persons for a in given))
+        if len(persons) != sum(len(a.persons) for a in given):
+            raise refused("approvers_not_distinct", "同一人（或其委托人）审核了两次。", document_no=document.number)
+        for approval in given:
+            _check_delegation(document, approval)
         if document.clerk_id in persons:
             raise refused("approved_by_clerk", "经办人审核了自己的单据。", document_no=document.number)
         if document.digest_now != document.digest_kept:
@@ -526,7 +527,29 @@ def _identity(order: Order) -> tuple[str, str, int, str]:
 
 def _current(document: Document) -> list[Approval]:
     """The approvals of the revision that is to be sealed, in the order of the nodes."""
-    return sorted((a for a in document.approvals if a.revision == document.revision), key=lambda a: a.ordinal)
+    current = [a for a in document.approvals if a.revision == document.revision]
+    return sorted(current, key=lambda a: (a.ordinal, a.seat))
+
+
+def _check_delegation(document: Document, approval: Approval) -> None:
+    """Whoever approved for another did so by a delegation that held at that moment, to him, for that post."""
+    given = approval.acted_for
+    if given is None:
+        return
+    if (
+        (given.delegate_id, given.post) != (approval.person_id, approval.post)
+        or given.delegator_id == given.delegate_id
+        or given.post not in DELEGABLE
+        or not given.valid_from <= given.day <= given.valid_to
+        or not given.held
+        or (given.revoked_at is not None and given.revoked_at <= approval.at)
+    ):
+        raise refused(
+            "delegation_invalid",
+            "代为审核所依据的委托当时无效。",
+            document_no=document.number,
+            ordinal=approval.ordinal,
+        )
 
 
 def _check_organisation(order: Order, row: VoucherRow, expected: str) -> None:
@@ -535,8 +558,9 @@ def _check_organisation(order: Order, row: VoucherRow, expected: str) -> None:
 
 
 def _involved(document: Document, row: VoucherRow) -> set[UUID | None]:
-    """Who has had another part in it: clerk, reviewers, maker."""
-    return {document.clerk_id, row.maker_id, *(approval.person_id for approval in _current(document))}
+    """Who has had another part in it: clerk, reviewers and those they acted for, maker."""
+    reviewers = (person for approval in _current(document) for person in approval.persons)
+    return {document.clerk_id, row.maker_id, *reviewers}
 
 
 def _unusable(code: str, message: str, **facts: str) -> SealNotUsable:

@@ -59,7 +59,7 @@ def _seal_vouchers(question: Question, now: datetime) -> dict[str, Any]:
         raise _malformed("orders")
     orders = [_order(one) for one in given]
     warrant = _warrant(question.get("warrant"))
-    facts = read_facts(orders, warrant, on=timezone.localdate(now))
+    facts = read_facts(orders, warrant, on=timezone.localdate(now), now=now)
     judge(orders, warrant, facts, authorities=trusted_authorities(), now=now)
     signing = {order.organisation_code for order in orders if order.seal_id is None}
     marks = make_marks(

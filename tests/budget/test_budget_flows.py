@@ -17,6 +17,7 @@ PLANS = {
     "draft": {"submit": ("in_review", CLERK), "cancel": ("cancelled", CLERK)},
     "in_review": {
         "advance": ("in_review", REVIEWERS),
+        "countersign": ("in_review", REVIEWERS),
         "approve": ("approved", REVIEWERS),
         "return": ("returned", REVIEWERS),
     },

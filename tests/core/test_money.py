@@ -53,7 +53,7 @@ def test_a_float_never_becomes_money():
 def node(amount):
     from parties.models import ReviewChain
 
-    chain = ReviewChain.objects.first()
+    chain, _ = ReviewChain.objects.get_or_create(adm_div_code="990100000", document_kind="plan", name="草案")
     return ReviewNode.objects.create(chain=chain, ordinal=90, post="unit_clerk", amount_from=amount)
 
 

@@ -31,6 +31,7 @@ REQUESTS = {
     "on_hold": {"pass_hold": ("in_review", OFFICER), "reject_hold": ("returned", OFFICER)},
     "in_review": {
         "advance": ("in_review", REVIEWERS),
+        "countersign": ("in_review", REVIEWERS),
         "approve": ("approved", REVIEWERS),
         "hold": ("on_hold", REVIEWERS),
         "return": ("returned", REVIEWERS),

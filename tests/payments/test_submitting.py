@@ -172,7 +172,7 @@ def test_without_an_open_day_nothing_is_submitted(city):
 
 def test_without_a_chain_nothing_is_submitted(city):
     request = acts.draft("I1", "1.00")
-    ReviewChain.objects.filter(document_kind="payment_authorized").update(active=False)
+    ReviewChain.objects.filter(document_kind="payment_authorized").update(state="retired")
     before = acts.everything()
     with pytest.raises(TreasuryError) as refusal:
         acts.submit(request)
@@ -196,9 +196,12 @@ def test_an_empty_batch_does_nothing(city):
 def test_a_running_request_keeps_the_chain_it_started_with(city):
     request = acts.draft("I1", "1.00")
     acts.submit(request).raise_if_refused()
-    ReviewChain.objects.filter(document_kind="payment_authorized").update(active=False)
-    newer = ReviewChain.objects.create(adm_div_code=world.REGION, document_kind="payment_authorized", version=2)
+    ReviewChain.objects.filter(document_kind="payment_authorized").update(state="retired")
+    newer = ReviewChain.objects.create(
+        adm_div_code=world.REGION, document_kind="payment_authorized", version=2, imported=True
+    )
     newer.nodes.create(ordinal=1, post="unit_leader")
+    ReviewChain.objects.filter(pk=newer.pk).update(state="active", activated_at=NOW)
 
     assert acts.approve("u101001-fz", request).refused[request.id].code == "role_required"
     acts.approve("u101001-fh", request).raise_if_refused()

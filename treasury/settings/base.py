@@ -156,6 +156,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
+# Deadlines of reviews count these hours of the worked days (core.working_time); eight of them are a day
+GUOKU_WORKING_HOURS = env.str("GUOKU_WORKING_HOURS", "08:30-12:00,13:30-18:00")
+
 # Exchange with partners
 GUOKU_READ_TIMEOUT = env.float("GUOKU_READ_TIMEOUT", 20.0)  # seconds for an answer; after that the exchange is UNKNOWN
 GUOKU_API_RATE = env.str("GUOKU_API_RATE", "3000/min")  # requests of one partner, for each web process

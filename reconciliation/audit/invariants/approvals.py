@@ -14,6 +14,15 @@ from seals.certificates import parse_certificate
 from seals.statements import parse_item, parse_statement, tbs, verify_item
 from seals.suites import get_suite
 
+# Whether a node is needed, said once more without `parties.chain_rules`: over document `s` and node `n`.
+NEEDED = """
+s.amount >= n.amount_from AND (n.amount_to IS NULL OR s.amount < n.amount_to)
+AND s.amount >= COALESCE((n.skip_if->>'amount_below')::numeric, 0)
+AND NOT (n.skip_if->'post_vacant' IS NOT DISTINCT FROM 'true'::jsonb
+         AND EXISTS (SELECT 1 FROM parties_reviewskip k
+                      WHERE k.document_id = s.id AND k.revision = s.revision AND k.node_id = n.id))
+"""
+
 # Documents whose voucher is sealed: payments, and the plans behind a sealed 5105.
 _SEALED = f"""
 sealed AS (
@@ -28,12 +37,15 @@ sealed AS (
       JOIN vouchers_voucher v ON v.id = n.voucher_id
      WHERE v.signature <> '' AND {in_region("p")}
 ), needed AS (
-    SELECT s.id, n.ordinal, n.post FROM sealed s
-      JOIN parties_reviewnode n ON n.chain_id = s.chain_id AND s.amount >= n.amount_from
+    SELECT s.id, n.ordinal, n.post, n.countersign FROM sealed s
+      JOIN parties_reviewnode n ON n.chain_id = s.chain_id AND {NEEDED}
 ), given AS (
-    SELECT s.id, d.ordinal, d.post, d.person_id, d.content_digest FROM sealed s
+    SELECT s.id, d.ordinal, d.post, d.person_id, d.content_digest, g.delegator_id FROM sealed s
       JOIN parties_reviewdecision d
         ON d.document_id = s.id AND d.revision = s.revision AND d.decision = 'approve'
+      LEFT JOIN parties_delegation g ON g.id = d.delegation_id
+), involved AS (
+    SELECT id, person_id FROM given UNION ALL SELECT id, delegator_id FROM given WHERE delegator_id IS NOT NULL
 )
 """
 
@@ -41,10 +53,14 @@ _COMPLETE = f"""
 WITH {_SEALED}
 SELECT s."table", s.id::text AS id,
        concat(s.no, ' 已签章，但第 ', COALESCE(n.ordinal, g.ordinal), ' 节点 ',
-              CASE WHEN n.id IS NULL THEN '不在审核链内' ELSE '没有通过意见' END) AS explanation, NULL::numeric AS delta
-  FROM needed n FULL JOIN given g ON g.id = n.id AND g.ordinal = n.ordinal AND g.post = n.post
+              CASE WHEN n.id IS NULL THEN '不在审核链内' WHEN g.id IS NULL THEN '没有通过意见'
+                   ELSE concat('须 ', n.countersign, ' 人，有 ', g.seats, ' 人通过') END) AS explanation,
+       NULL::numeric AS delta
+  FROM needed n
+  FULL JOIN (SELECT id, ordinal, post, count(*) AS seats FROM given GROUP BY id, ordinal, post) g
+    ON g.id = n.id AND g.ordinal = n.ordinal AND g.post = n.post
   JOIN sealed s ON s.id = COALESCE(n.id, g.id)
- WHERE n.id IS NULL OR g.id IS NULL
+ WHERE n.id IS NULL OR g.id IS NULL OR n.countersign <> g.seats
 UNION ALL
 SELECT s."table", s.id::text, concat(s.no, ' 已签章，但审核链没有任何节点'), NULL
   FROM sealed s WHERE NOT EXISTS (SELECT 1 FROM needed n WHERE n.id = s.id)
@@ -54,14 +70,15 @@ _PERSONS = f"""
 WITH {_SEALED}
 SELECT s."table", s.id::text AS id, concat(s.no, ' 的审核人同时是录入、制单或签章人') AS explanation,
        NULL::numeric AS delta
-  FROM sealed s JOIN given g ON g.id = s.id AND g.person_id IN (s.created_by_id, s.made_by_id, s.sealed_by_id)
+  FROM sealed s JOIN involved g ON g.id = s.id AND g.person_id IN (s.created_by_id, s.made_by_id, s.sealed_by_id)
 UNION ALL
 SELECT s."table", s.id::text, concat(s.no, ' 的签章人同时是录入或制单人'), NULL
   FROM sealed s WHERE s.sealed_by_id IS NULL OR s.sealed_by_id IN (s.created_by_id, s.made_by_id)
 UNION ALL
-SELECT s."table", s.id::text, concat(s.no, ' 的 ', count(*), ' 个节点只有 ', count(DISTINCT g.person_id), ' 人审核'),
+SELECT s."table", s.id::text,
+       concat(s.no, ' 的 ', count(*), ' 个审核席次（含委托人）只有 ', count(DISTINCT g.person_id), ' 人'),
        count(*) - count(DISTINCT g.person_id)
-  FROM sealed s JOIN given g ON g.id = s.id GROUP BY s."table", s.id, s.no
+  FROM sealed s JOIN involved g ON g.id = s.id GROUP BY s."table", s.id, s.no
 HAVING count(*) <> count(DISTINCT g.person_id)
 """
 
@@ -189,8 +206,13 @@ I06 = Invariant(
     "I06",
     "签章的正是审核通过的：节点齐全、各人各岗、内容未变",
     (
-        SqlCheck("Every node that the amount needs has approved the sealed revision, and no other node.", _COMPLETE),
-        SqlCheck("The reviewers are different persons, none of them clerk, maker or sealer.", _PERSONS),
+        SqlCheck(
+            "Every needed node has approved the sealed revision, by as many as it asks for, and no other node.",
+            _COMPLETE,
+        ),
+        SqlCheck(
+            "Reviewers and whom they acted for are different persons, none of them clerk, maker or sealer.", _PERSONS
+        ),
         SqlCheck("Each approved exactly the digest that the document has.", _SAME_DIGEST),
         CodeCheck("The digest of the request and its details, computed anew, is the one approved.", _content_unchanged),
         CodeCheck("The sealed text orders what the request says: amount, account, every payee.", _texts_say_it),
