@@ -7,7 +7,7 @@ class PaymentsConfig(AppConfig):
     verbose_name = "支付"
 
     def ready(self) -> None:
-        from budget.methods import BY_TYPE
+        from budget.methods import BY_TYPE, METHODS
         from payments.clearing import apply_clearings
         from payments.issuing import on_voucher_answer
         from payments.receiving import apply_payment_receipts
@@ -17,7 +17,7 @@ class PaymentsConfig(AppConfig):
         for kind in BY_TYPE:
             routing.register(kind, apply_payment_receipts, flag=1)
             routing.register_answer(kind, on_voucher_answer)
-        for kind in ("2203", "2204"):
+        for kind in sorted({method.refund_type for method in METHODS.values()}):
             routing.register(kind, apply_refunds)
         for kind in ("2301", "2302"):
             routing.register(kind, apply_clearings, flag=1)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from budget.entries import Context, LimitPosting, post_limits
 from budget.limits import LimitKey, lock_limits
+from budget.methods import method_of, year_of
 from budget.models import ClearingLimit
 from core.batch import copy_rows
 from core.calendar import OpenDates, open_dates
@@ -54,8 +55,10 @@ def apply_clearings(messages: Sequence[InboundVoucher], now: datetime) -> Mappin
             lines += mine
             books.cleared.update(line.detail_id for line in mine if line.refund_id is None)
             books.cleared_refunds.update(line.refund_id for line in mine if line.refund_id is not None)
-    limits = lock_limits(context.adm_div_code, context.fiscal_year, {_limit_key(c) for c in clearings})
-    clearings = _within_limits(clearings, limits, verdicts)
+    limits: dict[LimitKey, ClearingLimit] = {}
+    if year_of(context.adm_div_code, context.fiscal_year).limits_clearing:
+        limits = lock_limits(context.adm_div_code, context.fiscal_year, {_limit_key(c) for c in clearings})
+        clearings = _within_limits(clearings, limits, verdicts)
     lines = [line for line in lines if line.clearing in clearings]
     if not clearings:
         return verdicts
@@ -159,6 +162,8 @@ def _line(
     detail = books.details.get(key)
     if detail is None or detail.request.payer_account.agent_bank_id != clearing.agent_bank.id:
         raise PaymentUnknown("清算明细指向的支付不存在。", field=f"{where}.VoucherNo", given=key[1])
+    if not method_of(detail.request.payment_mode).is_cleared:
+        raise PaymentUnknown("该支付方式不经国库清算。", field=f"{where}.VoucherNo", given=key[1])
     if detail.request.indicator.fund_nature != clearing.fund_nature:
         raise ClearingAmountDiffers("清算明细的资金性质与主单不一致。", field="FundTypeCode")
     refund: Refund | None = None
@@ -212,7 +217,7 @@ def _post(clearings: Sequence[Clearing], limits: Mapping[LimitKey, ClearingLimit
                 document_id=clearing.id,
                 note=clearing.voucher_no,
             )
-            for clearing in clearings
+            for clearing in (clearings if limits else [])
         ],
         context,
     )

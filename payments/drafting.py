@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from budget.methods import Receiver, method_of
 from budget.models import Quota
 from core.actors import Actor
 from core.batch import copy_rows
@@ -28,6 +29,8 @@ from payments.locking import (
 from payments.models import Attachment, BusinessType, PaymentDetail, PaymentRequest, Settlement
 from payments.rules import DetailFacts, RequestFacts, findings, optional_text
 from payments.states import REQUEST_FLOW, DetailState, RequestState
+
+_BY_PBOC = (BusinessType.ORDINARY, BusinessType.BATCH)
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,8 @@ def _check(given: RequestInput, quota: Quota, extensions: Extensions) -> None:
         found.append(FieldInvalid("业务类型不在代码表内。", field="business_type"))
     if given.settlement not in Settlement.values:
         found.append(FieldInvalid("结算方式不在代码表内。", field="settlement"))
+    if method_of(quota.payment_mode).receiver is Receiver.PBOC:
+        found += _for_pboc(given)
     found += optional_text("contract_no", "合同编号", given.contract_no, 40)
     found += optional_text("cash_reason", "现金理由", given.cash_reason, 100)
     facts = RequestFacts(
@@ -208,6 +213,18 @@ def _check(given: RequestInput, quota: Quota, extensions: Extensions) -> None:
     found += extensions.findings(given.extra, business_type=given.business_type, unit_code=quota.unit.code)
     if found:
         raise ValidationFailed(found)
+
+
+def _for_pboc(given: RequestInput) -> list[TreasuryError]:
+    """PBoC pays by bank number, one payee or a batch (messages of 5207)."""
+    found: list[TreasuryError] = []
+    if given.business_type in BusinessType.values and given.business_type not in _BY_PBOC:
+        names = "或".join(BusinessType(kind).label for kind in _BY_PBOC)
+        found.append(FieldInvalid(f"资金实拨的业务类型只能是{names}。", field="business_type"))
+    for index, detail in enumerate(given.details, start=1):
+        if not detail.payee_bank_no:
+            found.append(FieldInvalid("资金实拨须填写收款行号。", field=f"details.{index}.payee_bank_no"))
+    return found
 
 
 def _request(given: RequestInput, quota: Quota, number: str, clerk: Actor, now: datetime) -> PaymentRequest:

@@ -1,4 +1,4 @@
-"""Receipts (回单): the bank's sealed word on what it paid. Store the fact, settle the reservation, once."""
+"""Receipts (回单): the sealed word of whoever paid, bank or PBoC. Store the fact, settle the reservation, once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class _Receipt:
 
 
 def apply_payment_receipts(messages: Sequence[InboundVoucher], now: datetime) -> Mapping[UUID, Verdict]:
-    """Apply receipts of 5201 or 8202: details paid or failed, reserved → paid, failed rows released to exactly the
+    """Apply receipts of payment vouchers: details paid or failed, reserved → paid, failed rows released to exactly the
     same indicator and quota, a negative 5108 for what a direct payment failed to pay.
 
     The receipt's non-X fields have been compared with what was sent. Rows of a receipt are paid in full or 0.00.

@@ -1,4 +1,4 @@
-"""Refunds (退款): money of a paid detail that came back, by the bank's sealed 2203 or 2204."""
+"""Refunds (退款): money of a paid detail that came back, by the bank's sealed 2203 or 2204, or by PBoC's 3208."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -9,18 +9,22 @@ from uuid import UUID
 from django.db.models import Q
 
 from budget.entries import Posting, lock_balances, post
+from budget.methods import BY_TYPE, Receiver, method_of
 from core.batch import copy_rows, update_from_values
 from core.calendar import OpenDates, open_dates
 from core.errors import TreasuryError
 from core.money import ZERO
+from parties.models import Region
 from payments.errors import PaymentUnknown, ReceiptIncomplete, RefundExceeds, RefundRepeated
 from payments.locking import context_for
 from payments.models import PaymentDetail, PaymentRequest, Refund
 from payments.states import DetailState
 from vouchers.checks import wire_amount, wire_date
 from vouchers.routing import Applied, InboundVoucher, Parked, Verdict
+from vouchers.schema import voucher_type
 
-ORIGINAL_TYPE = {"2203": "5201", "2204": "8202"}
+# What a notice is of where its line does not say (Hold1): 2203 and 2204 serve more types than these.
+ORIGINAL_TYPE = {"2203": "5201", "2204": "8202", "3208": "5207"}
 DetailKey = tuple[str, str, str]
 
 
@@ -35,10 +39,11 @@ def apply_refunds(messages: Sequence[InboundVoucher], now: datetime) -> Mapping[
     details = lock_paid_details(context.adm_div_code, context.fiscal_year, keys)
     left = {d.id: d.amount - d.amount_refunded if d.state == DetailState.PAID else ZERO for d in details.values()}
     dates = open_dates(context.adm_div_code, context.business_date)
+    region = Region.objects.get(adm_div_code=context.adm_div_code)
     verdicts: dict[UUID, Verdict] = {}
     facts: list[Refund] = []
     for inbound in messages:
-        verdict, mine = _read(inbound, details, left, dates, now)
+        verdict, mine = _read(inbound, details, left, dates, region, now)
         verdicts[inbound.message.pk] = verdict
         for fact in mine:
             left[fact.detail_id] -= fact.amount
@@ -52,7 +57,10 @@ def apply_refunds(messages: Sequence[InboundVoucher], now: datetime) -> Mapping[
 
 
 def lock_paid_details(adm_div_code: str, fiscal_year: int, keys: set[DetailKey]) -> dict[DetailKey, PaymentDetail]:
-    """Lock requests, then read details by (payment voucher type, number, detail id); two statements."""
+    """Lock requests, then read details by (payment voucher type, number, detail id); two statements.
+
+    An empty detail id means the only line of a voucher.
+    """
     numbers = {(kind, number) for kind, number, _ in keys}
     wanted = Q(voucher_type__in={kind for kind, _ in numbers}, voucher_no__in={number for _, number in numbers})
     locked = (
@@ -63,17 +71,27 @@ def lock_paid_details(adm_div_code: str, fiscal_year: int, keys: set[DetailKey])
     )
     requests = {r.id: r for r in locked}
     found: dict[DetailKey, PaymentDetail] = {}
+    lines: dict[DetailKey, int] = defaultdict(int)
     for detail in PaymentDetail.objects.filter(request_id__in=requests):
         detail.request = requests[detail.request_id]
         key = (detail.request.voucher_type, detail.request.voucher_no, str(detail.seq))
-        if key in keys:
-            found[key] = detail
-    return found
+        for one in (key, (*key[:2], "")):
+            if one in keys:
+                found[one] = detail
+                lines[one] += 1
+    return {key: detail for key, detail in found.items() if lines[key] == 1}
 
 
 def _keys(inbound: InboundVoucher) -> list[DetailKey]:
-    kind = ORIGINAL_TYPE[inbound.content.voucher_type]
-    return [(kind, d.get("OriVoucherNo", ""), d.get("OriVouDetailNo", "")) for d in inbound.content.details]
+    """Which payment detail each line is of. A 3208 names the voucher once, in the head."""
+    notice, head = inbound.content.voucher_type, inbound.content.main.get("OriBillNo", "")
+    keys = []
+    for line in inbound.content.details:
+        said = line.get("Hold1", "")
+        serves = notice in {method.refund_type for method in BY_TYPE.get(said, ())}
+        kind = said if serves else ORIGINAL_TYPE[notice]
+        keys.append((kind, line.get("OriVoucherNo") or head, line.get("OriVouDetailNo", "")))
+    return keys
 
 
 def _read(
@@ -81,8 +99,10 @@ def _read(
     details: Mapping[DetailKey, PaymentDetail],
     left: Mapping[UUID, Decimal],
     dates: OpenDates,
+    region: Region,
     now: datetime,
 ) -> tuple[Verdict, list[Refund]]:
+    tag = voucher_type(inbound.content.voucher_type).amount_detail
     facts: list[Refund] = []
     taken: dict[UUID, Decimal] = defaultdict(lambda: ZERO)
     try:
@@ -92,7 +112,7 @@ def _read(
         for position, (key, values) in enumerate(zip(_keys(inbound), inbound.content.details, strict=True), start=1):
             where = f"Detail[{position}]"
             detail = details.get(key)
-            if detail is None or _bank_of(detail) != inbound.sender.organisation:
+            if detail is None or _payer_of(detail, region) != inbound.sender.organisation:
                 raise PaymentUnknown("原支付凭证或明细不存在。", field=f"{where}.OriVoucherNo", given=key[1])
             if detail.state == DetailState.OPEN:
                 return Parked("payment_not_confirmed", f"支付 {key[1]} 的回单尚未到达。"), []
@@ -102,12 +122,12 @@ def _read(
                 raise RefundRepeated(
                     "同一退款通知书重复列同一支付明细。", field=f"{where}.OriVouDetailNo", given=key[2]
                 )
-            amount = -wire_amount(values.get("PayAmt", ""), field=f"{where}.PayAmt")
+            amount = -wire_amount(values.get(tag, ""), field=f"{where}.{tag}")
             taken[detail.id] += amount
             if taken[detail.id] > left[detail.id]:
                 raise RefundExceeds(
                     f"退款累计超过已付金额，最多还可退 {left[detail.id]:,.2f}。",
-                    field=f"{where}.PayAmt",
+                    field=f"{where}.{tag}",
                     available=left[detail.id],
                     asked=taken[detail.id],
                 )
@@ -132,7 +152,10 @@ def _read(
     return Applied(), facts
 
 
-def _bank_of(detail: PaymentDetail) -> str:
+def _payer_of(detail: PaymentDetail, region: Region) -> str:
+    """Who paid it and may say that it came back."""
+    if method_of(detail.request.payment_mode).receiver is Receiver.PBOC:
+        return region.pboc_organisation
     bank = detail.request.payer_account.agent_bank
     return bank.organisation if bank else ""
 

@@ -27,6 +27,7 @@ class RequestState(TextChoices):
 S = RequestState
 REVIEWERS = "unit_reviewer|unit_leader|section_reviewer|payment_reviewer|treasury_chief"
 MAKERS = "voucher_maker|unit_clerk"
+PAYERS = "agent_bank|pboc"  # PBoC itself pays an appropriation
 SEALERS = "seal_keeper|unit_sealer|name_seal|unit_name_seal"
 # fmt: off
 REQUEST_FLOW = StateMachine(
@@ -55,16 +56,16 @@ REQUEST_FLOW = StateMachine(
     M("cancel_voucher", S.VOUCHERED,      S.APPROVED,        MAKERS),
     M("stamp",         S.VOUCHERED,       S.VOUCHERED,       SEALERS),
     M("seal",          S.VOUCHERED,       S.SEALED,          SEALERS),
-    M("accept",        S.SEALED,          S.ACCEPTED,        "agent_bank"),
-    M("bank_refuse",   S.SEALED,          S.BANK_REFUSED,    "agent_bank"),
-    M("bank_refuse",   S.ACCEPTED,        S.BANK_REFUSED,    "agent_bank"),
+    M("accept",        S.SEALED,          S.ACCEPTED,        PAYERS),
+    M("bank_refuse",   S.SEALED,          S.BANK_REFUSED,    PAYERS),
+    M("bank_refuse",   S.ACCEPTED,        S.BANK_REFUSED,    PAYERS),
     M("void_refused",  S.BANK_REFUSED,    S.VOIDED,          MAKERS),
-    M("pay_full",      S.SEALED,          S.PAID,            "agent_bank"),
-    M("pay_full",      S.ACCEPTED,        S.PAID,            "agent_bank"),
-    M("pay_part",      S.SEALED,          S.PARTIALLY_PAID,  "agent_bank"),
-    M("pay_part",      S.ACCEPTED,        S.PARTIALLY_PAID,  "agent_bank"),
-    M("fail",          S.SEALED,          S.FAILED,          "agent_bank"),
-    M("fail",          S.ACCEPTED,        S.FAILED,          "agent_bank"),
+    M("pay_full",      S.SEALED,          S.PAID,            PAYERS),
+    M("pay_full",      S.ACCEPTED,        S.PAID,            PAYERS),
+    M("pay_part",      S.SEALED,          S.PARTIALLY_PAID,  PAYERS),
+    M("pay_part",      S.ACCEPTED,        S.PARTIALLY_PAID,  PAYERS),
+    M("fail",          S.SEALED,          S.FAILED,          PAYERS),
+    M("fail",          S.ACCEPTED,        S.FAILED,          PAYERS),
     M("clear",         S.PAID,            S.CLEARED,         "pboc"),
     M("clear",         S.PARTIALLY_PAID,  S.CLEARED,         "pboc"),
 )
@@ -84,7 +85,7 @@ class DetailState(TextChoices):
 D = DetailState
 # fmt: off
 DETAIL_FLOW = StateMachine(
-    M("pay",  D.OPEN, D.PAID,   "agent_bank"),
-    M("fail", D.OPEN, D.FAILED, "agent_bank"),
+    M("pay",  D.OPEN, D.PAID,   PAYERS),
+    M("fail", D.OPEN, D.FAILED, PAYERS),
 )
 # fmt: on

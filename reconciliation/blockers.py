@@ -14,7 +14,7 @@ from reconciliation import sql
 from reconciliation.accounts import zero_balance_accounts
 from reconciliation.matching import Comparison, compare
 from reconciliation.models import Discrepancy, Sheet
-from reconciliation.states import BANK_PAIRS, CLEAN, DiscrepancyState, Pair
+from reconciliation.states import BANK_PAIRS, CLEAN, PBOC_PAIRS, DiscrepancyState, Pair
 from vouchers.models import Delivery, InboxMessage
 from vouchers.states import DeliveryState, InboxState
 
@@ -49,7 +49,7 @@ def counterparts(adm_div_code: str) -> list[Counterpart]:
         Counterpart(pair, bank.organisation, bank.name, bank.bank_no) for pair in BANK_PAIRS for bank in banks
     ]
     treasury = region.pboc_organisation, region.treasury_name
-    return with_banks + [Counterpart(pair, *treasury, "") for pair in (Pair.PBOC_CLEARING, Pair.PBOC_LIMIT)]
+    return with_banks + [Counterpart(pair, *treasury, "") for pair in PBOC_PAIRS]
 
 
 def latest_sheets(adm_div_code: str, day: date) -> dict[tuple[str, str], Sheet]:
@@ -143,16 +143,20 @@ def _accounts(adm_div_code: str, day: date) -> Iterator[Blocker]:
 
 _MISSING_REPORTS = f"""
 WITH activity AS (
-    SELECT DISTINCT bank_no, voucher_type FROM (
-        SELECT bank_no, voucher_type FROM ({sql.OUR_PAYMENTS}) p
-        UNION ALL SELECT bank_no, voucher_type FROM ({sql.OUR_REFUNDS}) f) x
+    SELECT DISTINCT bank_no, {sql.REPORT_OF} AS kind FROM (
+        SELECT bank_no, payment_mode FROM ({sql.OUR_PAYMENTS}) p
+        UNION ALL SELECT bank_no, payment_mode FROM ({sql.OUR_FUNDS}) o
+        UNION ALL SELECT bank_no, payment_mode FROM ({sql.OUR_REFUNDS}) f) x
 ), expected AS (
-    SELECT b.organisation AS partner, b.name, CASE a.voucher_type WHEN '5201' THEN '2206' ELSE '2205' END AS kind
+    SELECT b.organisation AS partner, b.name, a.kind
       FROM activity a JOIN parties_agentbank b ON b.adm_div_code = %(region)s AND b.bank_no = a.bank_no
     UNION ALL
     SELECT r.pboc_organisation, r.treasury_name, '3507' FROM parties_region r
      WHERE r.adm_div_code = %(region)s AND EXISTS (SELECT 1 FROM payments_clearing c
            WHERE c.adm_div_code = %(region)s AND c.cleared_on = %(date)s)
+    UNION ALL
+    SELECT r.pboc_organisation, r.treasury_name, '3508' FROM parties_region r
+     WHERE r.adm_div_code = %(region)s AND EXISTS (SELECT 1 FROM ({sql.OUR_APPROPRIATIONS}) p)
     UNION ALL
     SELECT r.pboc_organisation, r.treasury_name, '3510' FROM parties_region r
      WHERE r.adm_div_code = %(region)s AND EXISTS (SELECT 1 FROM budget_clearinglimit l

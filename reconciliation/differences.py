@@ -17,6 +17,7 @@ ELEMENT_NAMES = {
     "payment_no": "支付凭证号",
     "payment_mode": "支付方式",
 }
+_BANK_PAYS, _PBOC = (Pair.BANK_PAYMENT, Pair.BANK_FUNDS), (Pair.PBOC_CLEARING, Pair.PBOC_APPROPRIATION)
 BANK, TREASURY, PBOC = "代理银行", "财政国库", "人民银行"
 NOWHERE = Elsewhere(
     known=False, failed=False, ours=ZERO, our_date=None, our_paid=ZERO, theirs=ZERO, their_paid=ZERO, their_date=None
@@ -134,9 +135,9 @@ def _theirs_only(pair: Pair, mismatch: Mismatch, found: Elsewhere) -> Verdict:
             "补取退款通知书（2203/2204），登记退款并由代理银行办理退款清算（2302）。",
             BANK,
         )
-    if pair == Pair.BANK_PAYMENT and (found.failed or found.ours > 0):
+    if pair in (*_BANK_PAYS, Pair.PBOC_APPROPRIATION) and (found.failed or found.ours > 0):
         return _amount(pair, mismatch, found.ours, theirs)
-    if pair == Pair.BANK_PAYMENT and found.known:
+    if pair in _BANK_PAYS and found.known:
         return Verdict(
             D.D2,
             None,
@@ -152,6 +153,15 @@ def _theirs_only(pair: Pair, mismatch: Mismatch, found: Elsewhere) -> Verdict:
             theirs,
             f"人行有、财政无：{name}，人民银行已清算，我方未收到清算回单。",
             "补取清算回单：请人民银行重发该清算凭证的回单，入账后重新对账。",
+            PBOC,
+        )
+    if pair == Pair.PBOC_APPROPRIATION:
+        return Verdict(
+            D.D2,
+            None,
+            theirs,
+            f"人行有、财政无：{name}，人民银行已拨付或已退回，我方未收到回单或退款通知书（3208）。",
+            "补取回单：请人民银行重发该拨款凭证的回单或退款通知书，入账后重新对账。",
             PBOC,
         )
     return Verdict(
@@ -189,4 +199,4 @@ def _name(pair: Pair, mismatch: Mismatch) -> str:
 
 
 def _partner(pair: Pair) -> str:
-    return PBOC if pair == Pair.PBOC_CLEARING else BANK
+    return PBOC if pair in _PBOC else BANK

@@ -1,4 +1,4 @@
-"""Inbound statements: 2205 and 2206 of the banks, 3507 and 3510 of PBoC. A message that does not add up is refused."""
+"""Inbound statements: 2205, 2206 of the banks, 3507, 3508, 3510 of PBoC. A message that does not add up is refused."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from budget.methods import BY_TYPE, METHODS, Method
 from core.batch import copy_rows
 from core.errors import DayClosed, TreasuryError
 from core.models import BusinessDay
@@ -22,8 +23,11 @@ from reconciliation.models import Statement, StatementLine
 from reconciliation.states import Pair
 from vouchers.routing import Applied, InboundVoucher, Verdict
 
-PAYMENT_VOUCHER_OF = {"2205": "8202", "2206": "5201"}
-PAYMENT_MODE_OF = {"2205": "12", "2206": "11"}
+# The methods whose payments a bank lists in each day report; the first where the report names none.
+REPORTED = {
+    "2205": [row for row in METHODS.values() if row.refund_type == "2204"],
+    "2206": [row for row in METHODS.values() if row.refund_type == "2203"],
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,11 @@ def on_clearing_statement(messages: Sequence[InboundVoucher], now: datetime) -> 
 def on_limit_statement(messages: Sequence[InboundVoucher], now: datetime) -> Mapping[UUID, Verdict]:
     """Keep PBoC's 3510: the balance of every clearing limit."""
     return _keep(messages, now, _read_limit_statement)
+
+
+def on_appropriation_statement(messages: Sequence[InboundVoucher], now: datetime) -> Mapping[UUID, Verdict]:
+    """Keep PBoC's 3508: a positive line is a line of a 5207, a negative one of a 3208."""
+    return _keep(messages, now, _read_appropriation_statement)
 
 
 def _keep(messages: Sequence[InboundVoucher], now: datetime, read: Read) -> dict[UUID, Verdict]:
@@ -98,7 +107,9 @@ def _read_bank_report(message: InboundVoucher, banks: Banks, now: datetime) -> t
             "日报的代理银行不是发送方。", field="PayBankCode", given=content.main.get("PayBankCode", "")
         )
     mode = content.main.get("PayTypeCode", "")
-    if mode not in ("", PAYMENT_MODE_OF[content.voucher_type]):
+    reported = {row.code: row for row in REPORTED[content.voucher_type]}
+    method = reported.get(mode or next(iter(reported)))
+    if method is None:
         raise StatementLineInvalid("日报的支付方式与报文类型不符。", field="PayTypeCode", given=mode)
     amounts = [signed(detail, "PayAmt", at) for at, detail in numbered(content.details)]
     paid = sum((amount for amount in amounts if amount > 0), ZERO)
@@ -116,9 +127,9 @@ def _read_bank_report(message: InboundVoucher, banks: Banks, now: datetime) -> t
         lines.append(
             _line(
                 statement,
-                pair=Pair.BANK_PAYMENT if amount > 0 else Pair.BANK_REFUND,
+                pair=_bank_pair(method, is_payment=amount > 0),
                 bank_no=bank.bank_no,
-                voucher_type=PAYMENT_VOUCHER_OF[content.voucher_type],
+                voucher_type=_type_of(method, detail.get("Hold1", "")),
                 voucher_no=required(detail, "VoucherNo", at),
                 detail_id=required(detail, "VoucherBillId", at),
                 amount=abs(amount),
@@ -127,6 +138,17 @@ def _read_bank_report(message: InboundVoucher, banks: Banks, now: datetime) -> t
             )
         )
     return statement, lines
+
+
+def _bank_pair(method: Method, *, is_payment: bool) -> Pair:
+    if not is_payment:
+        return Pair.BANK_REFUND
+    return Pair.BANK_PAYMENT if method.is_cleared else Pair.BANK_FUNDS
+
+
+def _type_of(method: Method, said: str) -> str:
+    """The type of the payment voucher a line is of: as it says, else the one of its method."""
+    return said if method in BY_TYPE.get(said, ()) else method.voucher_type
 
 
 def _bank_elements(detail: Mapping[str, str], *, is_payment: bool) -> dict[str, str]:
@@ -164,6 +186,32 @@ def _read_clearing_statement(
                 detail_id=required(detail, "PayDetailId", at),
                 amount=abs(amount),
                 elements={name: value for name, value in elements.items() if value},
+            )
+        )
+    return statement, lines
+
+
+def _read_appropriation_statement(
+    message: InboundVoucher, banks: Banks, now: datetime
+) -> tuple[Statement, list[StatementLine]]:
+    content = message.content
+    amounts = [signed(detail, "PayAmt", at) for at, detail in numbered(content.details)]
+    statement = _pboc_statement(message, now, scope="", amounts=amounts)
+    lines = []
+    for (at, detail), amount in zip(numbered(content.details), amounts, strict=True):
+        if amount == 0:
+            raise StatementLineInvalid("拨款明细金额不能为零。", field=f"{at}.PayAmt")
+        lines.append(
+            _line(
+                statement,
+                pair=Pair.PBOC_APPROPRIATION,
+                bank_no="",
+                voucher_type="5207" if amount > 0 else "3208",
+                voucher_no=required(detail, "VoucherNo", at),
+                detail_id=required(detail, "PayDetailId", at),
+                amount=abs(amount),
+                elements=_bank_elements(detail, is_payment=True),
+                paid_on=wire_day(detail, "PayDate", at) if detail.get("PayDate") else None,
             )
         )
     return statement, lines

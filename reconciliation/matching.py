@@ -99,6 +99,8 @@ RECIPES = {
     Pair.BANK_PAYMENT: _Recipe(sql.OUR_PAYMENTS, ("2205", "2206"), by_bank=True),
     Pair.BANK_REFUND: _Recipe(sql.OUR_REFUNDS, ("2205", "2206"), by_bank=True),
     Pair.PBOC_CLEARING: _Recipe(sql.OUR_CLEARINGS, ("3507",), by_bank=False, sign=sql.NET_OF_REFUNDS),
+    Pair.BANK_FUNDS: _Recipe(sql.OUR_FUNDS, ("2205", "2206"), by_bank=True),
+    Pair.PBOC_APPROPRIATION: _Recipe(sql.OUR_APPROPRIATIONS, ("3508",), by_bank=False, sign=sql.NET_OF_REFUNDS),
     Pair.PBOC_LIMIT: _Recipe(sql.OUR_LIMITS, ("3510",), by_bank=False, differs=sql.BALANCES_DIFFER),
 }
 
@@ -162,11 +164,17 @@ def _date(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
+_ELSEWHERE = {
+    Pair.PBOC_CLEARING: sql.ELSEWHERE_CLEARING,
+    Pair.PBOC_APPROPRIATION: sql.ELSEWHERE_APPROPRIATION,
+}
+
+
 def look_elsewhere(pair: Pair, adm_div_code: str, day: date, keys: Sequence[Key]) -> dict[Key, Elsewhere]:
     """Return what both sides have under these keys on any date, in one statement; empty for the clearing limits."""
     if not keys or pair == Pair.PBOC_LIMIT:
         return {}
-    query = sql.ELSEWHERE_CLEARING if pair == Pair.PBOC_CLEARING else sql.ELSEWHERE_PAYMENT
+    query = _ELSEWHERE.get(pair, sql.ELSEWHERE_PAYMENT)
     bank_nos, types, numbers, details = (list(column) for column in zip(*keys, strict=True))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -182,12 +190,14 @@ def look_elsewhere(pair: Pair, adm_div_code: str, day: date, keys: Sequence[Key]
                 "details": details,
             },
         )
-        return {tuple(row[:4]): _elsewhere(pair, row[4:]) for row in cursor.fetchall()}
+        return {
+            tuple(row[:4]): _elsewhere(row[4:], is_refund=pair == Pair.BANK_REFUND or row[1] == "3208")
+            for row in cursor.fetchall()
+        }
 
 
-def _elsewhere(pair: Pair, row: Sequence[Any]) -> Elsewhere:
+def _elsewhere(row: Sequence[Any], *, is_refund: bool) -> Elsewhere:
     known, failed, paid, paid_on, refunded, refunded_on, theirs, their_paid, their_date = row
-    is_refund = pair == Pair.BANK_REFUND
     return Elsewhere(
         known=known,
         failed=failed,

@@ -16,9 +16,12 @@ class Pair(TextChoices):
     BANK_REFUND = "bank_refund", "财政↔代理银行 退款"
     PBOC_CLEARING = "pboc_clearing", "财政↔人民银行 清算"
     PBOC_LIMIT = "pboc_limit", "财政↔人民银行 清算额度"
+    BANK_FUNDS = "bank_funds", "财政↔代理银行 专户与单位资金"
+    PBOC_APPROPRIATION = "pboc_payment", "财政↔人民银行 实拨"
 
 
-BANK_PAIRS = (Pair.BANK_PAYMENT, Pair.BANK_REFUND)
+BANK_PAIRS = (Pair.BANK_PAYMENT, Pair.BANK_REFUND, Pair.BANK_FUNDS)
+PBOC_PAIRS = (Pair.PBOC_CLEARING, Pair.PBOC_LIMIT, Pair.PBOC_APPROPRIATION)
 
 
 class SheetState(TextChoices):

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import compress
 from typing import Any
 from uuid import UUID
 
@@ -609,11 +610,14 @@ def _check_payment_text(content: VoucherContent, payment: Payment, row: VoucherR
         raise _text_disagrees("PayAmt", wire_yuan(row.amount), wire_yuan(document.amount))
     number = "VoucherNo" if "VoucherNo" in kind.detail_by_tag else "VoucherDetailNo"
     tags = ("Id", number, "PayAmt", *_PAYEE, "Remark", "AgencyCode")
-    stated = [tuple(detail[tag] for tag in tags) for detail in content.details]
-    wanted = [
+    known = [tag in kind.detail_by_tag for tag in tags]
+    lines = [
         (str(line.seq), document.number, wire_yuan(line.amount), *payee, line.remark, payment.unit_code)
         for line, payee in zip(payment.lines, payees, strict=True)
     ]
+    tags = tuple(compress(tags, known))
+    stated = [tuple(detail[tag] for tag in tags) for detail in content.details]
+    wanted = [tuple(compress(line, known)) for line in lines]
     _compare_lines(tags, stated, wanted)
     if sum((line.amount for line in payment.lines), ZERO) != document.amount:
         raise _text_disagrees("PayAmt", "明细合计", wire_yuan(document.amount))

@@ -16,9 +16,17 @@ from simulators.storage import insert
 from simulators.wire import Body, Document, Identity, build_envelope, parse_document, parse_envelope
 
 PBOC = "PBOC-990100"
-PAYMENTS = {"5201": "11", "8202": "12"}  # voucher type -> payment method: direct, authorised
+# Voucher type -> the payment methods it may order: direct, authorised, special account, a unit's own funds.
+PAYMENTS = {"5201": ("11",), "8202": ("12",), "5214": ("11", "12"), "5267": ("81",), "8231": ("31",)}
+BY_UNIT = ("12", "31")  # the unit signs; the others are the bureau's
+ACCOUNTS = {
+    "11": ("zero_balance", "零余额账户"),
+    "12": ("zero_balance", "零余额账户"),
+    "81": ("special", "财政专户"),
+    "31": ("basic", "单位实有资金账户"),
+}
 CARRIED_BY = {
-    FINANCE: {("5201", 0), ("8202", 0), ("5105", 0)},
+    FINANCE: {("5105", 0), *((kind, 0) for kind in PAYMENTS)},
     PBOC: {("2301", 1), ("2302", 1)},
 }
 
@@ -41,6 +49,7 @@ class Bank(Participant):
     CREATE INDEX IF NOT EXISTS uncleared ON executions (pay_type, fund) WHERE clearing_no IS NULL;
     CREATE INDEX IF NOT EXISTS execution_clearing ON executions (clearing_no);
     CREATE INDEX IF NOT EXISTS execution_voucher ON executions (voucher_no, detail_id);
+    CREATE TABLE IF NOT EXISTS external_movements (name TEXT PRIMARY KEY, applied_on TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS refunds (
         id INTEGER PRIMARY KEY, serial TEXT NOT NULL UNIQUE, execution_id INTEGER NOT NULL REFERENCES executions,
         notice_type TEXT NOT NULL, notice_no TEXT NOT NULL, amount INTEGER NOT NULL CHECK (amount > 0),
@@ -51,6 +60,7 @@ class Bank(Participant):
         super().__init__(settings)
         self.bad_accounts = {row["no"]: row["reason"] for row in self.me["bad_accounts"]}
         self._accounts = {row["no"]: row for row in self.me["accounts"]}
+        self.outside_accounts = frozenset(no for no, row in self._accounts.items() if row["kind"] != "zero_balance")
 
     def open_books(self, db: sqlite3.Connection) -> None:
         for row in self.me["historic_payments"]:
@@ -73,7 +83,7 @@ class Bank(Participant):
         kind = (body.identity.voucher_type, body.flag)
         if kind not in CARRIED_BY.get(carrier, set()):
             raise Refusal("unexpected_voucher", f"{carrier} 不能向本行发送 {kind[0]}(标志 {kind[1]})")
-        if kind[0] == "8202":
+        if kind[0] in PAYMENTS and pay_type(document) in BY_UNIT:
             return f"UNIT-{document.main.get('AgencyCode', '')}"
         return carrier
 
@@ -83,13 +93,14 @@ class Bank(Participant):
         if bank and bank not in (self.me["bank_no"], self.me["bank_code"]):
             raise Refusal("not_addressed", f"凭证的代理银行 {bank} 不是本行")
         if kind in PAYMENTS:
-            owner = FINANCE if kind == "5201" else main["AgencyCode"]
-            self._check_account(main.get("PayAcctNo", ""), owner)
-            if kind == "8202" and any(row.get("AgencyCode", owner) != owner for row in document.details):
-                raise Refusal("agency_mismatch", "授权支付明细的预算单位与主单不符")
+            method = pay_type(document)
+            owner = main["AgencyCode"] if method in BY_UNIT else FINANCE
+            self._check_account(main.get("PayAcctNo", ""), owner, *ACCOUNTS[method])
+            if method in BY_UNIT and any(row.get("AgencyCode", owner) != owner for row in document.details):
+                raise Refusal("agency_mismatch", "支付明细的预算单位与主单不符")
         elif kind == "5105":
             for row in document.details:
-                self._check_account(row.get("AgencyAccoCode", ""), row.get("AgencyCode", ""))
+                self._check_account(row.get("AgencyAccoCode", ""), row.get("AgencyCode", ""), *ACCOUNTS["12"])
         else:
             self._check_clearing_receipt(body, document)
 
@@ -114,12 +125,12 @@ class Bank(Participant):
         if destination == PBOC and flag == 0:
             clearing.release(db, identity.voucher_type, identity.voucher_no)
 
-    def _check_account(self, number: str, owner: str) -> None:
+    def _check_account(self, number: str, owner: str, kind: str, name: str) -> None:
         account = self._accounts.get(number)
-        if account is None or account["kind"] != "zero_balance":
-            raise Refusal("payer_account_unknown", f"{number or '空账号'} 不是本行的零余额账户")
+        if account is None or account["kind"] != kind:
+            raise Refusal("payer_account_unknown", f"{number or '空账号'} 不是本行的{name}")
         if account["owner"] != owner:
-            raise Refusal("payer_not_owner", f"零余额账户 {number} 不属于 {owner}")
+            raise Refusal("payer_not_owner", f"{name} {number} 不属于 {owner}")
 
     def _check_clearing_receipt(self, body: Body, document: Document) -> None:
         one = body.identity
@@ -137,6 +148,18 @@ class Bank(Participant):
             raise Refusal("receipt_mismatch", "回单与本行发出的凭证不一致")
         if document.main.get("XPayAmt") != document.main["PayAmt"]:
             raise Refusal("receipt_mismatch", "回单金额 XPayAmt 与申请金额不符")
+
+
+def pay_type(document: Document) -> str:
+    """The payment method a voucher orders.
+
+    :raises Refusal: if its type does not order that one.
+    """
+    allowed = PAYMENTS[document.main["VtCode"]]
+    said = document.main.get("PayTypeCode", "") if len(allowed) > 1 else allowed[0]
+    if said not in allowed:
+        raise Refusal("bad_pay_type", f"支付方式 {said!r} 不能用 {document.main['VtCode']}")
+    return said
 
 
 def stored_document(body_xml: str) -> Document:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 PBOC = "PBOC-990100"
 _UNCLEARED = """
 SELECT id, serial, voucher_type, voucher_no, detail_id, amount, pay_type, fund, fiscal_year, pay_date, facts
-  FROM executions WHERE clearing_no IS NULL ORDER BY pay_type, fund, fiscal_year, id"""
+  FROM executions WHERE clearing_no IS NULL AND pay_type IN ('11', '12') ORDER BY pay_type, fund, fiscal_year, id"""
 _UNCLEARED_REFUNDS = """
 SELECT r.id, r.serial, e.voucher_type, e.voucher_no, e.detail_id, r.amount, e.pay_type, e.fund, e.fiscal_year,
        r.refunded_on AS pay_date, e.facts, r.notice_no, r.reason
-  FROM refunds r JOIN executions e ON e.id = r.execution_id WHERE r.clearing_no IS NULL
+  FROM refunds r JOIN executions e ON e.id = r.execution_id WHERE r.clearing_no IS NULL AND e.pay_type IN ('11', '12')
  ORDER BY e.pay_type, e.fund, e.fiscal_year, r.id"""
 
 

@@ -47,6 +47,7 @@ def parse(arguments: list[str], environ: dict[str, str] | None = None) -> Settin
         role.add_argument("--storage", type=Path, default=env.get("GUOKU_SIM_STORAGE"))
         role.add_argument("--pki", type=Path, default=env.get("GUOKU_SIM_PKI"))
         role.add_argument("--desk-token", default=env.get("GUOKU_DESK_TOKEN", ""))
+    pboc.add_argument("--mode", choices=("classic", "integrated"), default=env.get("GUOKU_DEMO_MODE") or "classic")
     for role in (bank, pboc):
         role.add_argument("--api-url", default=env.get("GUOKU_API_URL", ""))
         role.add_argument("--pboc-url", default=env.get("GUOKU_SIM_PBOC_URL", ""))
@@ -58,6 +59,8 @@ def parse(arguments: list[str], environ: dict[str, str] | None = None) -> Settin
         known = {name: getattr(given, name) for name in ("role", "host", "port", "storage", "pki", "desk_token")}
         return Settings(organisation="TSA", fixture={}, **known)
     fixture = read_fixture("pboc" if given.role == "pboc" else f"bank_{given.code.lower()}")
+    if given.role == "pboc":
+        fixture["limits_clearing"] = given.mode == "classic"
     peers = {FINANCE: given.api_url, "PBOC-990100": given.pboc_url}
     peers |= {"BANK-A": env.get("GUOKU_SIM_BANK_A_URL", ""), "BANK-B": env.get("GUOKU_SIM_BANK_B_URL", "")}
     peers |= dict(pair.split("=", 1) for pair in given.bank_url)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from simulators import clearing, payments, reports, statements
+from simulators import appropriations, clearing, payments, reports, statements
 from simulators.bank import Bank
 from simulators.errors import Refusal, Unauthorised
 from simulators.money import yuan
@@ -134,6 +134,7 @@ def _pboc_state(pboc: CentralBank, _order: Order) -> dict[str, Any]:
             " amount, bank_no, cleared_on FROM cleared_details ORDER BY id",
             "amount",
         ),
+        "appropriations": appropriations.state(db),
         "external_movements": _rows(db, "SELECT name, applied_on FROM external_movements ORDER BY name"),
     }
 
@@ -156,11 +157,16 @@ def _refund(bank: Bank, order: Order) -> dict[str, str]:
     return payments.refund(bank, **{name: _text(order, name) for name in names})
 
 
-def _external(pboc: CentralBank, order: Order) -> dict[str, Any]:
+def _give_back(pboc: CentralBank, order: Order) -> dict[str, str]:
+    names = ("voucher_no", "detail_id", "amount", "reason")
+    return appropriations.give_back(pboc, **{name: _text(order, name) for name in names})
+
+
+def _external(owner: Bank | CentralBank, order: Order) -> dict[str, Any]:
     rows = order.get("rows")
     if rows is not None and not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
         raise Refusal("bad_order", "rows 应为对象数组")
-    return {"booked": statements.apply_external_movements(pboc, rows)}
+    return {"booked": statements.apply_external_movements(owner, rows)}
 
 
 COMMON: dict[str, Callable[[Any, Order], Any]] = {
@@ -175,10 +181,13 @@ BANK: dict[str, Callable[[Any, Order], Any]] = {
     "POST arrive": lambda bank, order: {"sent": payments.arrive(bank, _numbers(order))},
     "POST refund": _refund,
     "POST clear": lambda bank, order: {"sent": clearing.clear(bank)},
+    "POST external-movements": _external,
     "POST report": lambda bank, order: {"sent": reports.report(bank, _day(order))},
 }
 PBOC: dict[str, Callable[[Any, Order], Any]] = {
     "GET state": _pboc_state,
     "POST external-movements": _external,
+    "POST pay": lambda pboc, order: {"paid": appropriations.pay(pboc, _numbers(order))},
+    "POST refund": _give_back,
     "POST report": lambda pboc, order: {"sent": statements.report(pboc, _day(order))},
 }

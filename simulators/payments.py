@@ -9,13 +9,15 @@ from simulators import sandbox
 from simulators.config import FINANCE
 from simulators.errors import Refusal
 from simulators.money import fen, yuan
-from simulators.storage import book, insert
+from simulators.storage import balance, book, insert
 from simulators.wire import Document, build_envelope, parse_document, parse_envelope
 
 if TYPE_CHECKING:
     from simulators.bank import Bank
 
-PAY_TYPES = {"5201": ("11", "财政直接支付"), "8202": ("12", "财政授权支付")}
+PAY_TYPES = {"11": "财政直接支付", "12": "财政授权支付", "81": "财政专户支付", "31": "单位资金支付"}
+CLEARED = ("11", "12")  # out of a zero-balance account, which PBoC refills; the other accounts hold the money
+REFUND_NOTICE = {"11": "2203", "81": "2203", "12": "2204", "31": "2204"}
 PAY_BATCH = 100
 # What a later document about this payment repeats of it; a detail's own value goes before the main document's.
 _PAIRS = (
@@ -69,7 +71,7 @@ def execute(db: sqlite3.Connection, bank: "Bank", order: int, document: Document
     today = bank.today(db)
     triggers = _triggers(bank, document)
     for position, detail in enumerate(document.details):
-        reason = _obstacle(bank, document, detail, triggers[position], position)
+        reason = _obstacle(bank, document, detail, triggers[position], position) or _shortage(db, document, detail)
         serial = bank.number(db, "serial")
         paid = 0 if reason else fen(detail["PayAmt"])
         if paid:
@@ -105,6 +107,19 @@ def _obstacle(bank: "Bank", document: Document, detail: Mapping[str, str], trigg
     return ""
 
 
+def _shortage(db: sqlite3.Connection, document: Document, detail: Mapping[str, str]) -> str:
+    """An account that holds its money cannot pay more than it has."""
+    if _pay_type(document) in CLEARED or fen(detail["PayAmt"]) <= balance(db, document.main["PayAcctNo"]):
+        return ""
+    return "账户余额不足"
+
+
+def _pay_type(document: Document) -> str:
+    """Which of the methods; 5214 says it, the other types are of one method each."""
+    one = {"5201": "11", "8202": "12", "5267": "81", "8231": "31"}
+    return one.get(document.main["VtCode"]) or document.main["PayTypeCode"]
+
+
 def _payee(document: Document, detail: Mapping[str, str], part: str) -> str:
     return detail.get(f"PayeeAcct{part}") or document.main.get(f"PayeeAcct{part}", "")
 
@@ -113,9 +128,9 @@ def _book_payment(
     db: sqlite3.Connection, order: int, document: Document, detail: Mapping[str, str], serial: str, today: str
 ) -> None:
     main = document.main
-    pay_type, pay_type_name = PAY_TYPES[main["VtCode"]]
+    pay_type = _pay_type(document)
     facts = {tag: detail.get(tag) or main.get(tag, "") for tag in FACTS}
-    facts |= {"PayTypeCode": pay_type, "PayTypeName": pay_type_name}
+    facts |= {"PayTypeCode": pay_type, "PayTypeName": PAY_TYPES[pay_type]}
     facts["SupDepCode"] = facts["SupDepCode"] or facts["AgencyCode"][:3]
     facts["SupDepName"] = facts["SupDepName"] or facts["AgencyName"]
     facts["ExpEcoCode"] = facts["ExpEcoCode"] or detail.get("GovExpEcoCode") or main.get("GovExpEcoCode", "")
@@ -209,7 +224,7 @@ def announce_quota(db: sqlite3.Connection, bank: "Bank", order: int, notice: Doc
 def refund(
     bank: "Bank", *, voucher_type: str, voucher_no: str, detail_id: str, amount: str, reason: str
 ) -> dict[str, str]:
-    """Money of an executed payment has come back: credit the zero-balance account and notify finance (2203 or 2204).
+    """Money of an executed payment has come back: credit the account it came from and notify finance (2203 or 2204).
 
     :raises Refusal: ``unknown_payment``, or ``refund_exceeds_payment`` if more would return than was paid.
     """
@@ -235,7 +250,7 @@ def refund(
 
 
 def _notify_refund(db: sqlite3.Connection, bank: "Bank", paid: sqlite3.Row, back: int, reason: str) -> dict[str, str]:
-    kind = "2203" if paid["voucher_type"] == "5201" else "2204"
+    kind = REFUND_NOTICE[paid["pay_type"]]
     serial, today, facts = bank.number(db, "serial"), bank.today(db), json.loads(paid["facts"])
     detail = facts | {
         "Id": "1",

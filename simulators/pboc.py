@@ -1,12 +1,14 @@
 """The PBoC treasury (人民银行国库): keeps the single account and the clearing limits, reimburses agent banks.
 
 A clearing limit belongs to (agent bank, payment method, fund). 5106 and 5108 raise or lower it, a 2301 uses it, a
-2302 gives it back. Checks, money and receipt of one voucher are one transaction. Source: business.md §5.1-5.3.
+2302 gives it back; in the integrated mode there are none. Checks, money and receipt of one voucher are one
+transaction. Source: business.md §5.1-5.3.
 """
 
 import sqlite3
 from typing import Any
 
+from simulators import appropriations
 from simulators.config import FINANCE, Settings
 from simulators.errors import Refusal
 from simulators.money import fen, yuan
@@ -16,6 +18,7 @@ from simulators.storage import balance, book, insert, savepoint
 from simulators.wire import Body, Document
 
 DIRECT, AUTHORISED = "11", "12"
+APPROPRIATION = "91"
 _LIMIT_OF = {"5106": AUTHORISED, "5108": DIRECT}
 
 
@@ -46,15 +49,23 @@ class CentralBank(Participant):
     CREATE INDEX IF NOT EXISTS refunds_of_detail ON cleared_details (payment_no, payment_detail_id);
     CREATE TABLE IF NOT EXISTS external_movements (name TEXT PRIMARY KEY, applied_on TEXT NOT NULL);
     """
+    schema += appropriations.SCHEMA
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.banks: dict[str, dict[str, Any]] = {row["bank_no"]: row for row in self.me["banks"]}
         self.treasury = {row["owner"]: row["no"] for row in self.me["accounts"]}  # fund -> account
+        self.outside_accounts = frozenset(self.treasury.values())
+        self.bad_accounts = {row["no"]: row["reason"] for row in self.me["bad_accounts"]}
+
+    @property
+    def limits_clearing(self) -> bool:
+        """Whether banks are repaid within limits; not so in the integrated mode."""
+        return bool(self.me["limits_clearing"])
 
     def open_books(self, db: sqlite3.Connection) -> None:
         day = self.today(db)
-        for row in self.me["limits"]:
+        for row in self.me["limits"] if self.limits_clearing else []:
             key = (row["bank_no"], row["pay_type"], row["fund"])
             _enter_limit(db, key, "opening", fen(row["opening"]), "期初", day)
         for row in self.me["historic_clearings"]:
@@ -72,7 +83,7 @@ class CentralBank(Participant):
 
     def expected_signer(self, body: Body, document: Document, carrier: str) -> str:
         kind = (body.identity.voucher_type, body.flag)
-        if kind in {("5106", 0), ("5108", 0)} and carrier == FINANCE:
+        if kind in {("5106", 0), ("5108", 0), ("5207", 0)} and carrier == FINANCE:
             return FINANCE
         if kind in {("2301", 0), ("2302", 0)}:
             bank = self._bank(document.main.get("PayBankNo", ""))
@@ -86,6 +97,9 @@ class CentralBank(Participant):
             raise Refusal("not_addressed", "国库代码或财政机关代码不是本库登记的")
         if main.get("FundTypeCode") not in self.treasury:
             raise Refusal("bad_fund", f"资金性质 {main.get('FundTypeCode', '')!r} 没有对应的库款账户")
+        if body.identity.voucher_type == "5207":
+            self._examine_appropriation(main)
+            return
         bank = self._bank(main.get("PayBankNo", ""))
         if body.identity.voucher_type not in ("2301", "2302"):
             return
@@ -96,10 +110,21 @@ class CentralBank(Participant):
         if main.get("ClearAcctNo") != self.treasury[main["FundTypeCode"]]:
             raise Refusal("bad_treasury_account", "付款账户不是该资金性质的库款账户")
 
+    def _examine_appropriation(self, main: dict[str, str]) -> None:
+        if main.get("PayTypeCode") != APPROPRIATION:
+            raise Refusal("bad_pay_type", "实拨的支付方式应为 91")
+        if main.get("PayAcctNo") != self.treasury[main["FundTypeCode"]]:
+            raise Refusal("bad_treasury_account", "付款账户不是该资金性质的库款账户")
+
     def act(self, db: sqlite3.Connection, received_id: int, body: Body, document: Document) -> None:
         kind = body.identity.voucher_type
         if kind in _LIMIT_OF:
             self._change_limit(db, kind, document)
+        elif kind == "5207":
+            number = body.identity.voucher_no
+            order = insert(db, "appropriation_orders", received_id=received_id, voucher_no=number)
+            if self.behaviour["auto_pay"]:
+                appropriations.execute(db, self, order, document)
         elif kind == "2301":
             self._clear(db, body, document)
         else:
@@ -133,13 +158,13 @@ class CentralBank(Participant):
                         "detail_already_cleared",
                         f"支付凭证 {detail['VoucherNo']} 明细 {detail['DAVoucherNo']} 已清算过",
                     ) from error
-            if amount > limit_remaining(db, key):
+            if self.limits_clearing and amount > limit_remaining(db, key):
                 raise Refusal(
                     "clearing_limit_exceeded", f"清算额度剩余 {yuan(limit_remaining(db, key))},申请 {yuan(amount)}"
                 )
             if amount > balance(db, account):
                 raise Refusal("treasury_balance_short", "库款余额不足")
-            _enter_limit(db, key, "cleared", -amount, f"2301 {main['VoucherNo']}", today)
+            self._use_limit(db, key, "cleared", -amount, f"2301 {main['VoucherNo']}", today)
             self._finish(db, body, document, key, account, today)
 
     def _take_back(self, db: sqlite3.Connection, body: Body, document: Document) -> None:
@@ -149,8 +174,14 @@ class CentralBank(Participant):
             for detail in document.details:
                 self._check_refund(db, main, detail)
                 self._record(db, document, detail, today)
-            _enter_limit(db, key, "refunded", -fen(main["PayAmt"]), f"2302 {main['VoucherNo']}", today)
+            self._use_limit(db, key, "refunded", -fen(main["PayAmt"]), f"2302 {main['VoucherNo']}", today)
             self._finish(db, body, document, key, self.treasury[main["FundTypeCode"]], today)
+
+    def _use_limit(
+        self, db: sqlite3.Connection, key: tuple[str, str, str], kind: str, amount: int, reference: str, day: str
+    ) -> None:
+        if self.limits_clearing:
+            _enter_limit(db, key, kind, amount, reference, day)
 
     def _check_refund(self, db: sqlite3.Connection, main: dict[str, str], detail: dict[str, str]) -> None:
         number, line = detail.get("OriVoucherNo", ""), detail.get("OriVouDetailNo", "")
@@ -169,7 +200,7 @@ class CentralBank(Participant):
         main = document.main
         refund = main["VtCode"] == "2302"
         number, line = ("OriVoucherNo", "OriVouDetailNo") if refund else ("VoucherNo", "DAVoucherNo")
-        if not detail.get(number) or not detail.get(line) or detail.get("Hold1") not in ("5201", "8202"):
+        if not detail.get(number) or not detail.get(line) or detail.get("Hold1") not in ("5201", "8202", "5214"):
             raise Refusal("bad_reference", f"明细 {detail['Id']} 缺少原支付凭证号、明细号或类型(Hold1)")
         insert(
             db,

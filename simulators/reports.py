@@ -1,4 +1,4 @@
-"""The bank's day report: every detail paid or refunded that day, 2206 for direct and 2205 for authorised payments."""
+"""The bank's day report: every detail paid or refunded, in a 2206 what the bureau ordered, in a 2205 what units did."""
 
 import json
 import sqlite3
@@ -12,7 +12,13 @@ from simulators.rules import MAX_DETAILS
 if TYPE_CHECKING:
     from simulators.bank import Bank
 
-REPORTS = {"11": ("2206", "财政直接支付"), "12": ("2205", "财政授权支付")}
+REPORTS = {
+    "11": ("2206", "财政直接支付"),
+    "12": ("2205", "财政授权支付"),
+    "81": ("2206", "财政专户支付"),
+    "31": ("2205", "单位资金支付"),
+}
+ALWAYS = ("11", "12")  # these say so if there was nothing
 DEFAULT_FUND = ("11", "一般公共预算资金")  # of a report that says "nothing today"
 _LINES = """
 SELECT fund, voucher_type, voucher_no, detail_id, amount, serial, pay_date, facts, '' AS remark, '' AS notice
@@ -25,13 +31,13 @@ SELECT e.fund, e.voucher_type, e.voucher_no, e.detail_id, -r.amount, r.serial, r
 
 
 def report(bank: "Bank", day: str) -> list[dict[str, Any]]:
-    """Send a day's reports (yyyyMMdd), per payment method and fund; a method without payments gets an empty one."""
+    """Send a day's reports (yyyyMMdd), per payment method and fund; direct and authorised also where nothing was."""
     made = []
     with bank.storage.write() as db:
         for pay_type in REPORTS:
             rows = db.execute(_LINES, {"pay_type": pay_type, "day": day}).fetchall()
             funds = [(fund, list(group)) for fund, group in groupby(rows, key=lambda row: row["fund"])]
-            for fund, lines in funds or [(DEFAULT_FUND[0], [])]:
+            for fund, lines in funds or ([(DEFAULT_FUND[0], [])] if pay_type in ALWAYS else []):
                 packs = [lines[i : i + MAX_DETAILS] for i in range(0, len(lines), MAX_DETAILS)] or [[]]
                 for number, pack in enumerate(packs, 1):
                     made.append(_one(db, bank, pay_type, fund, pack, day, f"{number}/{len(packs)}"))

@@ -12,6 +12,10 @@ AMOUNT_FIELD = {"5105": "PlanAmt", "5106": "PlanAmt"}
 _SIGNS = {  # voucher type -> the signs its amounts may have, in the main document and in each detail
     "5201": {1},
     "8202": {1},
+    "5207": {1},
+    "5214": {1},
+    "5267": {1},
+    "8231": {1},
     "5105": {1, -1},
     "5106": {1, -1},
     "5108": {1, -1},

@@ -70,7 +70,9 @@ class Stamps:
         """
         if not self._filed or body.flag != 0:
             return
-        for position in DEMANDED.get(body.identity.voucher_type, []):
+        kind = body.identity.voucher_type
+        demanded = DEMANDED.get(f"{kind} {organisation.partition('-')[0]}") or DEMANDED.get(kind, [])
+        for position in demanded:
             stamp = next((mark for mark in body.stamps if mark.position == position), None)
             if stamp is None:
                 raise Refusal("stamp_missing", f"凭证缺少 {position} 签章")

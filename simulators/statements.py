@@ -1,11 +1,13 @@
-"""PBoC's daily reconciliation statements to finance: 3507 (every cleared detail, per bank) and 3510 (limits).
+"""PBoC's daily reconciliation statements to finance: 3507 (every cleared detail, per bank), 3510 (limits)
+and 3508 (appropriations).
 
-Also the movements of the treasury account that come from outside: they are fixture input and are booked as such.
+Also the movements of accounts that come from outside: they are fixture input and are booked as such.
 """
 
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+from simulators import appropriations
 from simulators.config import FINANCE
 from simulators.errors import Refusal
 from simulators.money import fen, yuan
@@ -14,6 +16,7 @@ from simulators.rules import MAX_DETAILS
 from simulators.storage import book
 
 if TYPE_CHECKING:
+    from simulators.bank import Bank
     from simulators.pboc import CentralBank
 
 PAY_TYPE_NAMES = {"11": "财政直接支付", "12": "财政授权支付"}
@@ -22,7 +25,7 @@ ALL_DEPARTMENTS = {"SupDepCode": "000", "SupDepName": "全部单位", "ExpFuncCo
 
 
 def report(pboc: "CentralBank", day: str) -> list[dict[str, Any]]:
-    """Send 3507 for each bank (a bank without clearings gets an empty one) and one 3510, for a day yyyyMMdd."""
+    """Send 3507 for each bank (empty for one without clearings), one 3510 and one 3508, for a day yyyyMMdd."""
     made = []
     with pboc.storage.write() as db:
         for bank in pboc.banks.values():
@@ -37,6 +40,7 @@ def report(pboc: "CentralBank", day: str) -> list[dict[str, Any]]:
             for tag in ("PreDateMoney", "ClearAmt", "CurReckMoney", "CurDateMoney")
         }
         made += _packages(db, pboc, "3510", lines, "ClearAmt", day, sums)
+        made += _packages(db, pboc, "3508", appropriations.lines_of_day(db, day), "PayAmt", day, {})
     pboc.outbox.wake()
     return made
 
@@ -122,17 +126,17 @@ def _limit_line(pboc: "CentralBank", row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def apply_external_movements(pboc: "CentralBank", rows: list[dict[str, str]] | None) -> list[dict[str, str]]:
+def apply_external_movements(owner: "CentralBank | Bank", rows: list[dict[str, str]] | None) -> list[dict[str, str]]:
     """Book the fixture's movements (or the given ones: name, account, amount, note), each name once per storage.
 
     :raises Refusal: ``bad_movement`` or ``bad_amount``; nothing is booked then.
     """
     booked = []
-    with pboc.storage.write() as db:
-        today = pboc.today(db)
-        for row in pboc.me["external_movements"] if rows is None else rows:
-            if not {"name", "account", "amount"} <= row.keys() or row["account"] not in pboc.treasury.values():
-                raise Refusal("bad_movement", f"外部收支需有 name、account(库款账户)、amount:{row}")
+    with owner.storage.write() as db:
+        today = owner.today(db)
+        for row in owner.me["external_movements"] if rows is None else rows:
+            if not {"name", "account", "amount"} <= row.keys() or row["account"] not in owner.outside_accounts:
+                raise Refusal("bad_movement", f"外部收支需有 name、account(库款账户或有余额的账户)、amount:{row}")
             new = db.execute("INSERT OR IGNORE INTO external_movements VALUES (?, ?)", (row["name"], today)).rowcount
             if new:
                 note = row.get("note") or "fixture input"

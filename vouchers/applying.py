@@ -125,7 +125,7 @@ def _grouped(ids: Sequence[UUID]) -> Iterable[list[UUID]]:
     for pk, kind, flag, region in rows.values_list("pk", "voucher_type", "flag", "adm_div_code"):
         groups.setdefault((kind, flag, region), []).append(pk)
     # payments before refunds before clearings before reports: most things then need no parking
-    order = ("2104", "5201", "8202", "2203", "2204", "2301", "2302")
+    order = ("2104", "5201", "5207", "5214", "5267", "8202", "8231", "2203", "2204", "3208", "2301", "2302")
     return [groups[k] for k in sorted(groups, key=lambda k: (order.index(k[0]) if k[0] in order else 99, k))]
 
 

@@ -57,7 +57,7 @@ class VoucherType:
     code: str
     cn: str
     en: str
-    status: Literal["confirmed", "likely"]
+    status: Literal["confirmed", "likely", "regional"]
     sender: Party
     receiver: Party
     amount_main: str

@@ -126,7 +126,7 @@ def test_day_ends_with_the_worked_figures(cleared: tuple[App, App, App]) -> None
     shown = balances(bank_a) | balances(bank_b)
     assert {shown[number] for number in zero} == {"0.00"}
     assert shown["6220001010020002"] == "66666.66"
-    assert balances(pboc) == {TSA: "12747442.98", "990100271000000002": "2000000.00"}
+    assert balances(pboc) == {TSA: "13247442.98", "990100271000000002": "2000000.00"}
     state = desk(pboc, "state")
     assert {
         (r["bank_no"], r["pay_type"]): (r["issued"], r["cleared"], r["refunded"], r["remaining"])

@@ -23,7 +23,8 @@ from vouchers.codec import (
 from vouchers.errors import VoucherError
 from vouchers.messages import SignatureMark, VoucherContent
 
-TYPES = ["2104", "2203", "2204", "2205", "2206", "2301", "2302", "3507", "3510", "5105", "5106", "5108", "5201", "8202"]
+TYPES = ["2104", "2203", "2204", "2205", "2206", "2301", "2302", "3208", "3507", "3508", "3510"]
+TYPES += ["5105", "5106", "5108", "5201", "5207", "5214", "5267", "8202", "8231"]
 GBK = [bytes([high, low]) for high in range(0x81, 0xFF) for low in range(0x40, 0xFF) if low != 0x7F]
 ALPHABET = "".join(map(chr, range(0x20, 0x7F))) + b"".join(GBK).decode("gbk", errors="ignore")
 ALPHABET = "".join(sorted({c for c in ALPHABET if c.encode("gbk", errors="ignore")}))
@@ -177,7 +178,8 @@ def test_the_made_up_5207_envelope_is_read():
     assert (body.voucher_no, body.flag) == ("2026520700018", 0)
     assert base64.b64decode(body.text) == sample("EXAMPLE_made_up_5207.voucher.xml")
     assert body.signatures == (SignatureMark("cz_dwfz", "00112233aabbccdd", ""),)
-    assert refused(decode_content, body.text) == ("voucher_type_unknown", "VtCode")
+    content, _inner = decode_content(body.text)
+    assert (content.main["PayAmt"], content.details[0]["ExpFuncCode"]) == ("1200.00", "2050202")
 
 
 # What the writer refuses --------------------------------------------------------------------------------------------

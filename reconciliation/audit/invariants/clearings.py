@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from budget.methods import METHODS
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
 from reconciliation.audit.invariants.messages import contents, signatures_hold
 from vouchers.checks import wire_amount, wire_date
@@ -19,8 +20,9 @@ WITH paid AS (
     SELECT x.adm_div_code, b.id AS bank_id, l.paid_on, sum(l.amount_paid) AS amount
       FROM payments_receiptline l JOIN payments_paymentreceipt x ON x.id = l.receipt_id
       JOIN vouchers_voucher v ON v.id = x.voucher_id
+      JOIN payments_paymentrequest r ON r.id = x.request_id
       JOIN parties_agentbank b ON b.adm_div_code = x.adm_div_code AND b.organisation = v.receiver
-     WHERE l.amount_paid > 0 AND {in_region("x")} GROUP BY 1, 2, 3
+     WHERE l.amount_paid > 0 AND r.payment_mode = ANY(%(cleared)s) AND {in_region("x")} GROUP BY 1, 2, 3
 ), cleared AS (
     SELECT c.adm_div_code, c.agent_bank_id AS bank_id, l.paid_on, sum(k.amount) AS amount
       FROM payments_clearingline k JOIN payments_clearing c ON c.id = k.clearing_id
@@ -30,7 +32,7 @@ WITH paid AS (
     SELECT d.adm_div_code, a.agent_bank_id AS bank_id, l.paid_on, sum(d.amount) AS amount
       FROM payments_paymentdetail d JOIN payments_paymentrequest r ON r.id = d.request_id
       JOIN parties_bankaccount a ON a.id = r.payer_account_id JOIN payments_receiptline l ON l.detail_id = d.id
-     WHERE l.amount_paid > 0 AND {in_region("d")}
+     WHERE l.amount_paid > 0 AND {in_region("d")} AND r.payment_mode = ANY(%(cleared)s)
        AND NOT EXISTS (SELECT 1 FROM payments_clearingline k WHERE k.detail_id = d.id AND k.refund_id IS NULL)
      GROUP BY 1, 2, 3
 ), sides AS (
@@ -45,14 +47,17 @@ SELECT 'parties_agentbank' AS "table", o.bank_id::text AS id,
   FROM sides o LEFT JOIN parties_agentbank b ON b.id = o.bank_id WHERE o.paid <> o.accounted
 """
 
+_CLEARED_MODES = {"cleared": [row.code for row in METHODS.values() if row.is_cleared]}
+
 I10 = Invariant(
     "I10",
     "每行每日：已付 = 已清算 + 待清算",
     (
         SqlCheck(
             "For every bank and day of payment: what its receipts say was paid is what was cleared for that bank plus "
-            "what still waits to be cleared from its accounts.",
+            "what still waits to be cleared from its accounts. What needs no clearing has none.",
             _THREE_WAY,
+            _CLEARED_MODES,
         ),
     ),
 )
@@ -87,7 +92,11 @@ SELECT 'payments_clearing' AS "table", c.id::text AS id,
   LEFT JOIN (SELECT clearing_id, sum(amount) AS amount FROM payments_clearingline GROUP BY 1) k ON k.clearing_id = c.id
   LEFT JOIN (SELECT document_id, sum(cleared_change + refunded_change) AS amount FROM budget_clearinglimitentry
               WHERE kind LIKE 'clearing%%' GROUP BY 1) e ON e.document_id = c.id
- WHERE {in_region("c")} AND (c.amount IS DISTINCT FROM k.amount OR c.amount IS DISTINCT FROM e.amount)
+ WHERE {in_region("c")}
+   AND (c.amount IS DISTINCT FROM k.amount
+        OR e.amount IS DISTINCT FROM CASE WHEN EXISTS (
+               SELECT 1 FROM budget_budgetyear y WHERE y.adm_div_code = c.adm_div_code
+                  AND y.fiscal_year = c.fiscal_year AND y.mode = 'integrated') THEN NULL ELSE c.amount END)
 """
 
 _CLEARED = f"""
@@ -99,7 +108,9 @@ SELECT 'payments_paymentrequest' AS "table", r.id::text AS id,
   JOIN payments_receiptline l ON l.detail_id = d.id AND l.amount_paid > 0
   LEFT JOIN payments_clearingline k ON k.detail_id = d.id AND k.refund_id IS NULL
  WHERE NOT r.imported AND {in_region("r")}
- GROUP BY r.id HAVING (r.state = 'cleared') <> (count(l.id) = count(k.id))
+ GROUP BY r.id
+HAVING (r.state = 'cleared') <> (count(l.id) = count(k.id) AND r.payment_mode = ANY(%(cleared)s))
+    OR count(k.id) > 0 AND r.payment_mode <> ALL(%(cleared)s)
 """
 
 _STORED = """
@@ -150,8 +161,10 @@ I11 = Invariant(
     (
         SqlCheck("Each line clears one paid detail, or one refund, by exactly its amount.", _LINES),
         SqlCheck("No detail is cleared twice.", _ONCE),
-        SqlCheck("A clearing is the sum of its lines, and moved its limit by that sum.", _HEADERS),
-        SqlCheck("A request is cleared exactly when every paid detail of it is.", _CLEARED),
+        SqlCheck(
+            "A clearing is the sum of its lines, and moved its limit by that sum, where the year has limits.", _HEADERS
+        ),
+        SqlCheck("A request is cleared exactly when every paid detail of it is.", _CLEARED, _CLEARED_MODES),
         CodeCheck("Amount, date and lines are those of PBoC's text, which repeats the bank's.", _as_signed),
         CodeCheck("The bank's signature over its document and PBoC's over the executed one hold.", _signatures),
     ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from budget.methods import METHODS, Receiver
 from core.models import BusinessDay
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
 from reconciliation.digest import day_digest
@@ -42,7 +43,9 @@ SELECT 'parties_bankaccount' AS "table", a.id::text AS id,
 # a closed day must be on the other side at some date, and by the same amount.
 _SAID = f"""
 WITH closed AS MATERIALIZED ({_CLOSED}), ours AS (
-    SELECT r.adm_div_code, 'bank_payment' AS pair, b.bank_no, r.voucher_type, r.voucher_no, d.seq::text AS detail_id,
+    SELECT r.adm_div_code,
+           CASE WHEN r.payment_mode = ANY(%(cleared)s) THEN 'bank_payment' ELSE 'bank_funds' END AS pair,
+           b.bank_no, r.voucher_type, r.voucher_no, d.seq::text AS detail_id,
            l.amount_paid AS amount, l.paid_on AS on_date
       FROM payments_receiptline l JOIN payments_paymentdetail d ON d.id = l.detail_id
       JOIN payments_paymentrequest r ON r.id = d.request_id JOIN parties_bankaccount a ON a.id = r.payer_account_id
@@ -52,10 +55,18 @@ WITH closed AS MATERIALIZED ({_CLOSED}), ours AS (
       FROM payments_refund f JOIN payments_paymentdetail d ON d.id = f.detail_id
       JOIN payments_paymentrequest r ON r.id = d.request_id JOIN parties_bankaccount a ON a.id = r.payer_account_id
       JOIN parties_agentbank b ON b.id = a.agent_bank_id WHERE {in_region("r")}
+    UNION ALL
+    SELECT r.adm_div_code, 'pboc_payment', '', x.kind, r.voucher_no, d.seq::text, x.amount, x.on_date
+      FROM (SELECT detail_id, '5207' AS kind, amount_paid AS amount, paid_on AS on_date
+              FROM payments_receiptline WHERE amount_paid > 0
+            UNION ALL SELECT detail_id, '3208', amount, refunded_on FROM payments_refund) x
+      JOIN payments_paymentdetail d ON d.id = x.detail_id JOIN payments_paymentrequest r ON r.id = d.request_id
+     WHERE r.payment_mode = ANY(%(by_pboc)s) AND {in_region("r")}
 ), theirs AS (
     SELECT l.adm_div_code, l.pair, l.bank_no, l.voucher_type, l.voucher_no, l.detail_id, l.amount, l.date AS on_date
       FROM reconciliation_statementline l JOIN reconciliation_statement s ON s.id = l.statement_id
-     WHERE l.pair IN ('bank_payment', 'bank_refund') AND {in_region("l")} AND {CURRENT}
+     WHERE l.pair IN ('bank_payment', 'bank_funds', 'bank_refund', 'pboc_payment')
+       AND {in_region("l")} AND {CURRENT}
 ), sides AS (
     SELECT m.adm_div_code, m.pair, m.bank_no, m.voucher_type, m.voucher_no, m.detail_id,
            COALESCE(sum(amount) FILTER (WHERE side = 1), 0) AS ours,
@@ -67,13 +78,17 @@ WITH closed AS MATERIALIZED ({_CLOSED}), ours AS (
      GROUP BY 1, 2, 3, 4, 5, 6
 )
 SELECT 'reconciliation_statementline' AS "table", concat_ws('/', bank_no, voucher_type, voucher_no, detail_id) AS id,
-       concat('已日结：', CASE pair WHEN 'bank_payment' THEN '支付 ' ELSE '退款 ' END, voucher_no, '/',
+       concat('已日结：', CASE pair WHEN 'bank_refund' THEN '退款 ' ELSE '支付 ' END, voucher_no, '/',
               detail_id, ' 我方 ',
               ours, '，对账单 ', theirs) AS explanation,
        theirs - ours AS delta
   FROM sides WHERE ours_closed > theirs OR theirs_closed > ours
 """
 
+_SIDES = {
+    "cleared": [row.code for row in METHODS.values() if row.is_cleared],
+    "by_pboc": [row.code for row in METHODS.values() if row.receiver is Receiver.PBOC],
+}
 _SUMS = f"""
 SELECT 'reconciliation_statement' AS "table", s.id::text AS id,
        concat('对账报文 ', s.voucher_type, ' ', s.sheet_no, ' 主单 ', s.line_count, ' 笔 ', s.amount,
@@ -92,7 +107,11 @@ I12 = Invariant(
     "日结日零余额账户归零，对账单与回单逐笔相符",
     (
         SqlCheck("At the end of every closed day every zero-balance account stands at 0.00.", _ZERO),
-        SqlCheck("Payments and refunds of closed days are in the banks' reports, one for one, and the reverse.", _SAID),
+        SqlCheck(
+            "Payments and refunds of closed days are in the reports of banks and PBoC, one for one, and the reverse.",
+            _SAID,
+            _SIDES,
+        ),
         SqlCheck("A report has as many lines as it says, and a bank's report is their sum.", _SUMS),
     ),
 )

@@ -5,21 +5,26 @@ from collections.abc import Iterator
 
 from django.db import connection
 
+from budget.methods import BY_TYPE, METHODS
 from core.digests import sm3_hex
 from reconciliation.audit.evidence import chunks, content_of, inner_bytes
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
 from reconciliation.audit.invariants.messages import Message, contents, signatures_hold
 
+_PAYMENTS = sorted(BY_TYPE)
+_REFUNDS = sorted({method.refund_type for method in METHODS.values()})
+_DUE = {"payments": _PAYMENTS, "refunds": _REFUNDS}
 _EFFECTS = f"""
 WITH effect AS (
     SELECT message_id, 'receipt' AS kind FROM payments_paymentreceipt
     UNION SELECT message_id, 'refund' FROM payments_refund
     UNION SELECT message_id, 'clearing' FROM payments_clearing
     UNION SELECT message_id, 'statement' FROM reconciliation_statement
-), due (voucher_type, flag, kind) AS (VALUES
-    ('5201', 1, 'receipt'), ('8202', 1, 'receipt'), ('2203', 0, 'refund'), ('2204', 0, 'refund'),
-    ('2301', 1, 'clearing'), ('2302', 1, 'clearing'),
-    ('2205', 0, 'statement'), ('2206', 0, 'statement'), ('3507', 0, 'statement'), ('3510', 0, 'statement')
+), due (voucher_type, flag, kind) AS (
+    SELECT unnest(%(payments)s::text[]), 1, 'receipt' UNION ALL SELECT unnest(%(refunds)s::text[]), 0, 'refund'
+    UNION ALL VALUES ('2301', 1, 'clearing'), ('2302', 1, 'clearing'),
+    ('2205', 0, 'statement'), ('2206', 0, 'statement'),
+    ('3507', 0, 'statement'), ('3508', 0, 'statement'), ('3510', 0, 'statement')
 )
 SELECT 'vouchers_inboxmessage' AS "table", m.id::text AS id,
        concat('来文 ', m.voucher_type, ' ', m.voucher_no, ' 来自 ', m.sender, '（', m.state, '）',
@@ -101,14 +106,16 @@ def _quota_arrived(scope: Scope) -> Iterator[Finding]:
 
 
 def _signatures(scope: Scope) -> Iterator[Finding]:
-    return signatures_hold(scope, ("5201", "8202", "2203", "2204", "2301", "2302"), among=False)
+    return signatures_hold(scope, [*_PAYMENTS, *_REFUNDS, "2301", "2302"], among=False)
 
 
 I16 = Invariant(
     "I16",
     "来文处理⇔有结果，信封等于原文",
     (
-        SqlCheck("An applied message of a type that does something did exactly that; no other message did.", _EFFECTS),
+        SqlCheck(
+            "An applied message of a type that does something did exactly that; no other message did.", _EFFECTS, _DUE
+        ),
         SqlCheck("Applied messages say when, refused and waiting ones say why.", _MARKS),
         CodeCheck("The stored text has its digest; region, year, type and number are those inside.", _is_what_it_says),
         CodeCheck("Quota has arrived where, and only where, the bank's 2104 says so.", _quota_arrived),

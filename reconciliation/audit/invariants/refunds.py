@@ -2,13 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 
+from budget.methods import METHODS
 from core.money import ZERO
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
 from reconciliation.audit.invariants.messages import contents, signatures_hold
 from vouchers.checks import wire_amount
+from vouchers.messages import VoucherContent
+from vouchers.schema import voucher_type
 
-_TYPES = ("2203", "2204")
+_TYPES = sorted({method.refund_type for method in METHODS.values()})
 
 _WITHIN = f"""
 SELECT 'payments_paymentdetail' AS "table", d.id::text AS id,
@@ -52,8 +56,7 @@ SELECT f.id::text, f.notice_type, f.notice_no, r.voucher_no, d.seq::text, f.amou
 def _as_signed(scope: Scope) -> Iterator[Finding]:
     for message in contents(scope, _TYPES, flag=0, states=("applied",), query=_STORED):
         kind, number = message.identity[2:]
-        details = message.content.details if message.content else ()
-        said = Counter((d["OriVoucherNo"], d["OriVouDetailNo"], -wire_amount(d["PayAmt"])) for d in details)
+        said = Counter(_lines(message.content)) if message.content else Counter()
         kept = Counter(row[3:] for row in message.rows)
         if said != kept or any(row[1:3] != (kind, number) for row in message.rows):
             delta = sum((row[5] for row in message.rows), ZERO) - sum((key[2] for key in said.elements()), ZERO)
@@ -61,6 +64,13 @@ def _as_signed(scope: Scope) -> Iterator[Finding]:
             if message.rows:
                 table, named = "payments_refund", message.rows[0][0]
             yield Finding(table, named, f"退款通知 {number} 的原文与登记的退款不同", delta)
+
+
+def _lines(content: VoucherContent) -> Iterator[tuple[str, str, Decimal]]:
+    """Voucher, detail and amount of each line; a 3208 says the voucher in its head, and need not name an only line."""
+    tag, head = voucher_type(content.voucher_type).amount_detail, content.main.get("OriBillNo", "")
+    for line in content.details:
+        yield line.get("OriVoucherNo") or head, line.get("OriVouDetailNo") or "1", -wire_amount(line[tag])
 
 
 def _signatures(scope: Scope) -> Iterator[Finding]:
