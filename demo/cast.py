@@ -21,6 +21,9 @@ ORGANISATIONS = {
 }
 
 
+BUREAUS_OWN = "900001"  # 财政代列: what the bureau pays on nobody's behalf stands under a unit of its own
+
+
 @dataclass(frozen=True)
 class Officer:
     """A log-in of the demo: its user name, the person's name, post, and the unit or section it is for."""
@@ -62,6 +65,8 @@ _OFFICERS = [
     Officer("gk-mz", "孔令仪", "name_seal"),
     Officer("gk-dz", "施静怡", "reconciler"),
     Officer("gk-jk", "张守正", "monitor_officer"),
+    Officer("sbk-sh", "顾清源", "section_reviewer", section="社会保障科"),
+    Officer("u900001-jb", "罗文举", "unit_clerk", unit="900001"),
 ]
 
 

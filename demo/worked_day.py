@@ -18,6 +18,7 @@ import django
 
 django.setup()
 
+from budget.methods import Side, method_of  # noqa: E402
 from demo import books, guide, world  # noqa: E402
 from demo.clients import Desk, Officer, RefusedByServer  # noqa: E402
 from demo.comparison import Comparison  # noqa: E402
@@ -33,7 +34,7 @@ SALARY = [
     ("市住房公积金管理中心", "6230000000020003", "3180.00"),
     ("国家税务总局临江市税务局", "6230000000020004", "138.30"),
 ]
-SECTION = {"u101001": "jkw-sh", "u101002": "jkw-sh", "u205001": "xzzf-sh"}
+SECTION = {"u101001": "jkw-sh", "u101002": "jkw-sh", "u205001": "xzzf-sh", "u900001": "sbk-sh"}
 
 
 class Day:
@@ -46,6 +47,7 @@ class Day:
         self.bank_b = Desk(os.environ["GUOKU_SIM_BANK_B_URL"], token)
         self.pboc = Desk(os.environ["GUOKU_SIM_PBOC_URL"], token)
         self.compared = Comparison()
+        self.integrated = os.environ.get("GUOKU_DEMO_MODE") == "integrated"
         self.requests: dict[str, str] = {}
         self._officers: dict[str, Officer] = {}
         self._after_step = after_step or (lambda step: None)
@@ -59,6 +61,11 @@ class Day:
             self._after_step(text)
 
     def _steps(self) -> list[tuple[str, str, Callable[[], None]]]:
+        """The integrated mode knows neither plan nor quota: the indicator is all there is."""
+        of_quota = (self.plan, self.notify_quota)
+        return [step for step in self._all_steps() if not (self.integrated and step[2] in of_quota)]
+
+    def _all_steps(self) -> list[tuple[str, str, Callable[[], None]]]:
         return [
             ("08:40", "指标追加 I5 50,000.00", self.add_to_indicator),
             ("08:45", "冻结 I6 200,000.00", self.freeze_indicator),
@@ -73,6 +80,9 @@ class Day:
             ("11:40", "P7 接近采购限额 98,000.00：挂起、处置、支付", self.near_limit),
             ("11:45", "P8 收款账户已销户：失败，额度恢复", self.failed),
             ("14:00", "P9 大额 500,000.00：挂起、处置、支付", self.large),
+            ("14:20", "P10 资金实拨 500,000.00：人民银行直接支付", self.appropriation),
+            ("14:30", "P11 专户资金支付 45,600.00", self.special_account),
+            ("14:40", "P12 单位资金支付 8,888.88", self.unit_funds),
             ("14:50", "P13 办案协作费 15,000.00：银行已付，回单丢失", self.lost_receipt),
             ("15:30", "国库收支中不属本系统范围的项目（模拟器输入）", self.external_movements),
             ("16:00", "两家银行向人民银行清算 2301、2302", self.clear),
@@ -118,7 +128,7 @@ class Day:
             reason="收款单位账户信息变更退回",
         )
         books.wait_until("2204 退款", lambda: books.refunded() == D("3000.00"))
-        self._state("I5 授权额度 退款后", "153000.00", books.quota("I5"))
+        self._quota("I5 授权额度 退款后", "153000.00", "I5")
 
     # Payments -------------------------------------------------------------------------------------------------------
 
@@ -187,7 +197,7 @@ class Day:
     def near_limit(self) -> None:
         line = self.line("临江市司法鉴定所", "6230000000000401", "98000.00")
         self.request("P7", "I5", [line], dept_economic_code="30299", purpose="鉴定服务费", expected_state="on_hold")
-        self._state("I5 授权额度 P7 提交后", "55000.00", books.quota("I5"))
+        self._quota("I5 授权额度 P7 提交后", "55000.00", "I5")
         self.dispose("P7", "已核实：年度鉴定服务框架内，非拆分采购")
         self.review_and_send("P7")
         self.pay(self.bank_b, "P7")
@@ -197,10 +207,10 @@ class Day:
             "P8", "I5", [self.line("临江市恒信物资公司", "6230000000000808", "20000.00")],
             dept_economic_code="30299", purpose="办案耗材",
         )  # fmt: skip
-        self._state("I5 授权额度 P8 提交后", "35000.00", books.quota("I5"))
+        self._quota("I5 授权额度 P8 提交后", "35000.00", "I5")
         self.review_and_send("P8")
         self.pay(self.bank_b, "P8", until="failed")
-        self._state("I5 授权额度 P8 失败后", "55000.00", books.quota("I5"))
+        self._quota("I5 授权额度 P8 失败后", "55000.00", "I5")
 
     def large(self) -> None:
         line = self.line("临江市信安科技有限公司", "6230000000000501", "500000.00")
@@ -212,10 +222,31 @@ class Day:
         self.review_and_send("P9")
         self.pay(self.bank_a, "P9")
 
+    def appropriation(self) -> None:
+        line = self.line(
+            "临江市城乡居民基本医疗保险基金财政专户", "6230000000000901", "500000.00", bank_no="104990100013"
+        )
+        self.request("P10", "I9", [line], dept_economic_code="31302", purpose="拨付城乡居民医保基金财政补助")
+        self.review_and_send("P10")
+        self.pay(self.pboc, "P10")
+
+    def special_account(self) -> None:
+        line = self.line("临江市科教仪器有限公司", "6230000000000301", "45600.00")
+        self.request("P11", "I7", [line], dept_economic_code="30218", purpose="实验耗材")
+        self.review_and_send("P11")
+        self.pay(self.bank_a, "P11")
+
+    def unit_funds(self) -> None:
+        line = self.line("临江市晨光办公用品公司", "6230000000000101", "8888.88")
+        self.request("P12", "I8", [line], dept_economic_code="30201", purpose="校园办公用品")
+        self.review_and_send("P12")
+        self.pay(self.bank_b, "P12")
+        self._state("I8 已到账收入余额", "57777.78", books.quota("I8"))
+
     def lost_receipt(self) -> None:
         line = self.line("邻县公安局", "6230000000000601", "15000.00")
         self.request("P13", "I5", [line], dept_economic_code="30299", purpose="办案协作费")
-        self._state("I5 授权额度 P13 提交后", "40000.00", books.quota("I5"))
+        self._quota("I5 授权额度 P13 提交后", "40000.00", "I5")
         self.review_and_send("P13")
         number = books.request(self.requests["P13"]).voucher_no
         self.bank_b.post("behaviour", faults={"lose_receipt_for": [number]})
@@ -229,7 +260,8 @@ class Day:
     # The evening ----------------------------------------------------------------------------------------------------
 
     def external_movements(self) -> None:
-        self.pboc.post("external-movements")
+        for desk in (self.pboc, self.bank_a):
+            desk.post("external-movements")
 
     def clear(self) -> None:
         for desk in (self.bank_a, self.bank_b):
@@ -263,7 +295,11 @@ class Day:
         self._sheet("财政↔乙银行 支付(重对)", "bank_payment", world.BANK_B)
         self._sheet("财政↔乙银行 退款", "bank_refund", world.BANK_B)
         self._sheet("财政↔人行 清算", "pboc_clearing", world.PBOC)
-        self._sheet("财政↔人行 清算额度", "pboc_limit", world.PBOC)
+        if not self.integrated:
+            self._sheet("财政↔人行 清算额度", "pboc_limit", world.PBOC)
+        self._sheet("财政↔人行 实拨", "pboc_payment", world.PBOC)
+        self._sheet("财政↔甲银行 专户与单位资金", "bank_funds", world.BANK_A)
+        self._sheet("财政↔乙银行 专户与单位资金", "bank_funds", world.BANK_B)
 
     def close(self) -> None:
         self._delivered()
@@ -311,12 +347,19 @@ class Day:
         request_id = self.requests[payment]
         row = books.request(request_id)
         unit = f"u{books.read(lambda: row.unit.code)}"
-        direct = row.payment_mode == "11"
-        chain = [f"{unit}-fh", SECTION[unit], "gk-sh", "gk-kz"] if direct else [f"{unit}-fh", f"{unit}-fz"]
-        for reviewer in chain:
+        method = method_of(row.payment_mode)
+        officer_of = {
+            "unit_reviewer": f"{unit}-fh",
+            "unit_leader": f"{unit}-fz",
+            "section_reviewer": SECTION[unit],
+            "payment_reviewer": "gk-sh",
+            "treasury_chief": "gk-kz",
+        }
+        for post, _amount_from in world.CHAINS[method.chain]:
             if books.request(request_id).state == "in_review":
-                self.as_(reviewer).sign_and_post("/review/approve/", {"ids": request_id})
-        maker, keeper = ("gk-zd", "gk-yz") if direct else (f"{unit}-jb", f"{unit}-yz")
+                self.as_(officer_of[post]).sign_and_post("/review/approve/", {"ids": request_id})
+        finance = method.office.side is Side.FINANCE
+        maker, keeper = ("gk-zd", "gk-yz") if finance else (f"{unit}-jb", f"{unit}-yz")
         self.as_(maker).post("/vouchers/make/", {"ids": request_id})
         for sealer in (keeper.replace("-yz", "-mz"), keeper):
             self.as_(sealer).sign_and_post("/vouchers/seal/", {"ids": request_id})
@@ -353,6 +396,10 @@ class Day:
 
     # What is compared -----------------------------------------------------------------------------------------------
 
+    def _quota(self, name: str, expected: str, no: str) -> None:
+        if not self.integrated:
+            self._state(name, expected, books.quota(no))
+
     def _state(self, name: str, expected: str, actual: Decimal) -> None:
         self.compared.money("中间状态", name, expected, actual)
 
@@ -377,7 +424,7 @@ def compare(day: Day) -> Comparison:
             ("可用", "available", actual.amount_available),
         ):
             found.money("期末指标", f"{no} {label}", row[key], value)
-    for no, expected in EXPECTED["quotas"].items():
+    for no, expected in ({} if day.integrated else EXPECTED["quotas"]).items():
         found.money("期末额度与计划", no, expected, books.quota(no))
     _compare_payments(day, found)
     _compare_limits_and_accounts(day, found)
@@ -393,6 +440,7 @@ def compare(day: Day) -> Comparison:
 
 RESULTS = {
     "成功": {"cleared"},
+    "成功（不经清算）": {"paid"},
     "部分成功": {"cleared"},
     "一级预警→拦截": {"blocked"},
     "失败→额度恢复": {"failed"},
@@ -407,7 +455,7 @@ def _compare_payments(day: Day, found: Comparison) -> None:
         found.money("支付", f"{payment} 金额", row["amount"], paid)
         reached = row["result"] if actual.state in RESULTS[row["result"]] else actual.state
         found.text("支付", f"{payment} 结果", row["result"], reached)
-    for kind, number, amount in EXPECTED["vouchers"]:
+    for kind, number, amount in EXPECTED["vouchers_integrated" if day.integrated else "vouchers"]:
         if kind in ("2104", "2204", "2301", "2302"):
             message = books.inbound(kind, number, 1 if kind.startswith("23") else 0)
             found.text("凭证", f"{kind} {number}", "applied", message.state if message else "无")
@@ -418,7 +466,7 @@ def _compare_payments(day: Day, found: Comparison) -> None:
 def _compare_limits_and_accounts(day: Day, found: Comparison) -> None:
     states = {world.BANK_A: day.bank_a.state(), world.BANK_B: day.bank_b.state(), world.PBOC: day.pboc.state()}
     keys = {"A-授权": (world.BANK_A, "12"), "B-授权": (world.BANK_B, "12"), "A-直接": (world.BANK_A, "11")}
-    for key, expected in EXPECTED["clearing_limits"].items():
+    for key, expected in ({} if day.integrated else EXPECTED["clearing_limits"]).items():
         found.money("清算额度", f"{key} 财政账", expected, books.limit(*keys[key]))
         found.money("清算额度", f"{key} 人行账", expected, guide.pboc_limit(states[world.PBOC], *keys[key]))
     accounts: dict[str, tuple[str, str]] = {
@@ -428,6 +476,8 @@ def _compare_limits_and_accounts(day: Day, found: Comparison) -> None:
         "A-零余额-101001": (world.BANK_A, world.ACCOUNTS["101001"]),
         "B-零余额-101002": (world.BANK_B, world.ACCOUNTS["101002"]),
         "B-零余额-205001": (world.BANK_B, world.ACCOUNTS["205001"]),
+        "A-财政专户(教育收费)": (world.BANK_A, world.ACCOUNT_SPECIAL_A),
+        "B-101002基本户": (world.BANK_B, world.BASIC_ACCOUNT_101002),
     }
     for name, expected in EXPECTED["accounts"].items():
         partner, account_no = accounts[name]

@@ -22,7 +22,20 @@ from core.actors import Actor, system_actor
 from core.calendar import start_day
 from core.digests import sm3_hex
 from core.models import BusinessDay, NumberRule, Workday
-from demo.cast import BANK_A, BANK_B, DAY, FINANCE, ORGANISATIONS, PASSWORD, PBOC, REGION, UNITS, YEAR, officers
+from demo.cast import (
+    BANK_A,
+    BANK_B,
+    BUREAUS_OWN,
+    DAY,
+    FINANCE,
+    ORGANISATIONS,
+    PASSWORD,
+    PBOC,
+    REGION,
+    UNITS,
+    YEAR,
+    officers,
+)
 from demo.keys import make_keys, seals_in
 from monitoring.services import seed_rules
 from parties.models import AgentBank, BankAccount, BudgetUnit, Person, Region, ReviewChain, ReviewNode, User
@@ -56,6 +69,10 @@ NUMBER_RULES = {
     "5105": "SQ{seq:04d}",
     "5106": "QS{seq:04d}",
     "5108": "ZQ{seq:04d}",
+    "5207": "SB{seq:04d}",
+    "5214": "GK{seq:04d}",
+    "5267": "ZH{seq:04d}",
+    "8231": "DW{seq:04d}",
 }
 NUMBER_RULES |= {"request": "SQD{year}{seq:06d}", "plan": "JH{year}{seq:06d}"}
 CHAINS = {
@@ -64,6 +81,9 @@ CHAINS = {
         *[(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "payment_reviewer")],
         ("treasury_chief", "500000.00"),
     ],
+    "payment_appropriation": [(post, "0.00") for post in ("section_reviewer", "payment_reviewer", "treasury_chief")],
+    "payment_special": [(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "payment_reviewer")],
+    "payment_unit_funds": [(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "payment_reviewer")],
     "plan": [(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "plan_reviewer")],
 }
 
@@ -83,8 +103,11 @@ class IndicatorRow:
     left: str
     tags: tuple[str, ...]
     project: str
+    fund: str = "11"
 
 
+ACCOUNT_TREASURY = "990100271000000001"
+ACCOUNT_SPECIAL_A = "6210001000000081"
 ACCOUNT_FINANCE_A = "6210001000000001"
 ACCOUNTS = {"101001": "6210001010010001", "101002": "6220001010020001", "205001": "6220002050010001"}
 BASIC_ACCOUNT_101002 = "6220001010020002"
@@ -96,6 +119,9 @@ INDICATORS = [  # one a line, as in the table of docs/worked-day.md
     IndicatorRow("I4", "101002", "2050204", "50601", "11", ACCOUNT_FINANCE_A, "1200000.00", "0.00", "300000.00", ("01中央直达资金", "政府采购"), "实验室设备"),  # noqa: E501
     IndicatorRow("I5", "205001", "2040220", "50299", "12", ACCOUNTS["205001"], "800000.00", "300000.00", "30000.00", (), "执法办案"),  # noqa: E501
     IndicatorRow("I6", "205001", "2040219", "50306", "11", ACCOUNT_FINANCE_A, "3000000.00", "1000000.00", "600000.00", ("政府采购",), "信息化设备"),  # noqa: E501
+    IndicatorRow("I7", "101002", "2050204", "50502", "81", ACCOUNT_SPECIAL_A, "500000.00", "100000.00", "50000.00", ("教育收费",), "实验耗材", "2"),  # noqa: E501
+    IndicatorRow("I8", "101002", "2050204", "50502", "31", BASIC_ACCOUNT_101002, "200000.00", "50000.00", "66666.66", ("单位资金",), "学校其他支出", "3"),  # noqa: E501
+    IndicatorRow("I9", BUREAUS_OWN, "2101202", "51002", "91", ACCOUNT_TREASURY, "6000000.00", "2500000.00", "500000.00", ("财政代列", "保民生"), "城乡居民医保基金补助", "11"),  # noqa: E501
 ]
 # fmt: on
 CLEARING_LIMITS = [(BANK_A, "12", "80000.00"), (BANK_B, "12", "90000.00"), (BANK_A, "11", "0.00")]
@@ -104,12 +130,18 @@ HISTORIC_VOUCHER = "SZ20260612001"
 
 @transaction.atomic
 def build_world(
-    *, endpoints: dict[str, str], exchange: dict[str, str] | None = None, sealed: bool = False, now: datetime
+    *,
+    endpoints: dict[str, str],
+    exchange: dict[str, str] | None = None,
+    sealed: bool = False,
+    mode: str = "classic",
+    now: datetime,
 ) -> None:
     """Create region, parties, people, chains, rules, codes and the opening books; nothing if the region is there.
 
     :param endpoints: organisation → base URL for BANK-A, BANK-B and PBOC-990100.
     :param exchange: organisation → push or pull; push if not named.
+    :param mode: of the budget year: classic (计划+额度) or integrated (预算管理一体化).
     :param sealed: with seals at their positions on every voucher, and UKey signatures for every decision.
     """
     if Region.objects.filter(adm_div_code=REGION).exists():
@@ -117,7 +149,7 @@ def build_world(
         return
     _region_and_parties(endpoints, exchange or {})
     _people(now)
-    _configuration(now)
+    _configuration(mode, now)
     _registers(now)
     if sealed:
         _seal_positions()
@@ -223,6 +255,7 @@ def _region_and_parties(endpoints: dict[str, str], exchange: dict[str, str]) -> 
         ("101001", "市教育局", "行政", "教科文科", "101"),
         ("101002", "市第一中学", "事业", "教科文科", "101"),
         ("205001", "市公安局", "行政", "行政政法科", "205"),
+        (BUREAUS_OWN, "财政代列", "其他", "社会保障科", "900"),
     ):
         units[code] = BudgetUnit.objects.create(
             adm_div_code=REGION,
@@ -231,17 +264,18 @@ def _region_and_parties(endpoints: dict[str, str], exchange: dict[str, str]) -> 
             nature=nature,
             section=section,
             department_code=department,
-            department_name={"101": "市教育局", "205": "市公安局"}[department],
-            organisation=UNITS[code],
+            department_name={"101": "市教育局", "205": "市公安局", "900": "市财政局"}[department],
+            organisation=UNITS.get(code, FINANCE),
         )
     kinds = BankAccount.Kind
-    for account_no, name, bank_code, kind, unit_code in (
-        ("990100271000000001", "临江市财政局国库存款", None, kinds.TSA, None),
-        (ACCOUNT_FINANCE_A, "临江市财政局财政零余额账户", BANK_A, kinds.FINANCE_ZERO_BALANCE, None),
-        (ACCOUNTS["101001"], "市教育局零余额账户", BANK_A, kinds.UNIT_ZERO_BALANCE, "101001"),
-        (ACCOUNTS["101002"], "市第一中学零余额账户", BANK_B, kinds.UNIT_ZERO_BALANCE, "101002"),
-        (ACCOUNTS["205001"], "市公安局零余额账户", BANK_B, kinds.UNIT_ZERO_BALANCE, "205001"),
-        (BASIC_ACCOUNT_101002, "市第一中学基本户", BANK_B, kinds.UNIT_BASIC, "101002"),
+    for account_no, name, bank_code, kind, unit_code, fund in (
+        (ACCOUNT_TREASURY, "临江市财政局国库存款", None, kinds.TSA, None, "11"),
+        (ACCOUNT_FINANCE_A, "临江市财政局财政零余额账户", BANK_A, kinds.FINANCE_ZERO_BALANCE, None, "11"),
+        (ACCOUNTS["101001"], "市教育局零余额账户", BANK_A, kinds.UNIT_ZERO_BALANCE, "101001", "11"),
+        (ACCOUNTS["101002"], "市第一中学零余额账户", BANK_B, kinds.UNIT_ZERO_BALANCE, "101002", "11"),
+        (ACCOUNTS["205001"], "市公安局零余额账户", BANK_B, kinds.UNIT_ZERO_BALANCE, "205001", "11"),
+        (BASIC_ACCOUNT_101002, "市第一中学基本户", BANK_B, kinds.UNIT_BASIC, "101002", "3"),
+        (ACCOUNT_SPECIAL_A, "临江市财政局财政专户（教育收费）", BANK_A, kinds.FINANCE_SPECIAL, None, "2"),
     ):
         BankAccount.objects.create(
             adm_div_code=REGION,
@@ -251,7 +285,7 @@ def _region_and_parties(endpoints: dict[str, str], exchange: dict[str, str]) -> 
             kind=kind,
             agent_bank=banks[bank_code] if bank_code else None,
             unit=units[unit_code] if unit_code else None,
-            fund_natures=["11"],
+            fund_natures=[fund],
         )
     for organisation, kind in ((BANK_A, "agent_bank"), (BANK_B, "agent_bank"), (PBOC, "pboc")):
         ExchangePartner.objects.create(
@@ -284,7 +318,7 @@ def _people(now: datetime) -> None:
         )
 
 
-def _configuration(now: datetime) -> None:
+def _configuration(mode: str, now: datetime) -> None:
     for kind, pattern in NUMBER_RULES.items():
         NumberRule.objects.create(adm_div_code=REGION, kind=kind, pattern=pattern)
     for kind, nodes in CHAINS.items():
@@ -293,7 +327,7 @@ def _configuration(now: datetime) -> None:
             ReviewNode.objects.create(chain=chain, ordinal=ordinal, post=post, amount_from=Decimal(amount_from))
         chain.state, chain.activated_at = ChainState.ACTIVE, now
         chain.save(update_fields=["state", "activated_at"])
-    BudgetYear.objects.create(adm_div_code=REGION, fiscal_year=YEAR)
+    BudgetYear.objects.create(adm_div_code=REGION, fiscal_year=YEAR, mode=mode)
     seed_rules(adm_div_code=REGION)
     load_codes(fiscal_year=YEAR)
 
@@ -356,10 +390,12 @@ def _seal_positions() -> None:
     ]
     derived = [(code, name, kind, 1, post) for code, name, kind, ordinal, post in finance if ordinal == 2]
     bank = [("yh_qm", "代理银行签名", "signature", 1, ""), ("yh_ywzqz", "代理银行转讫章", "transfer", 1, "")]
-    plan = {("5201", 0): finance, ("5105", 0): finance, ("5106", 0): finance, ("5108", 0): derived, ("8202", 0): unit}
-    plan |= {(kind, 1): bank for kind in ("5201", "8202")}
+    plan = {(kind, 0): finance for kind in ("5105", "5106", "5201", "5207", "5267")}
+    plan |= {("5108", 0): derived, ("5214", 0): [*finance, *unit], ("8202", 0): unit, ("8231", 0): unit}
+    plan |= {(kind, 1): bank for kind in ("5201", "5214", "5267", "8202", "8231")}
     plan |= {(kind, 0): bank for kind in ("2104", "2203", "2204", "2205", "2206", "2301", "2302")}
-    for kind, flag in (("2301", 1), ("2302", 1), ("5106", 1), ("5108", 1), ("3507", 0), ("3510", 0)):
+    by_pboc = [(kind, 1) for kind in ("2301", "2302", "5106", "5108", "5207")]
+    for kind, flag in by_pboc + [(kind, 0) for kind in ("3208", "3507", "3508", "3510")]:
         plan[kind, flag] = [
             (f"rh_{kind}_qm", "人民银行签名", "signature", 1, ""),
             ("rh_ywzqz", "人民银行转讫章", "transfer", 1, ""),
@@ -402,7 +438,7 @@ def _books(context: Context, now: datetime) -> None:
                 indicator_no=row.no,
                 doc_no=f"临财预〔2026〕{row.no[1:]}号",
                 unit=units[row.unit],
-                fund_nature="11",
+                fund_nature=row.fund,
                 function_code=row.function,
                 gov_economic_code=row.gov_economic,
                 payment_mode=row.mode,
@@ -416,7 +452,8 @@ def _books(context: Context, now: datetime) -> None:
             context,
         )
     banks = {bank.organisation: bank for bank in AgentBank.objects.filter(adm_div_code=REGION)}
-    for organisation, mode, left in CLEARING_LIMITS:
+    limited = BudgetYear.objects.get(adm_div_code=REGION, fiscal_year=YEAR).limits_clearing
+    for organisation, mode, left in CLEARING_LIMITS if limited else []:
         import_clearing_limit(
             agent_bank=banks[organisation], payment_mode=mode, fund_nature="11", left=Decimal(left), context=context
         )

@@ -212,5 +212,7 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("--port", type=int, default=8000, help="where the web listens (default 8000)")
         if command.name == "demo":
             verb.add_argument("--check", action="store_true", help="leave after the comparison: 0 if all is equal")
-            verb.add_argument("--mode", choices=["classic"], default="classic", help="how money is released to units")
+            verb.add_argument(
+                "--mode", choices=["classic", "integrated"], default="classic", help="how money is released to units"
+            )
     return parser

@@ -14,7 +14,7 @@ from simulators.errors import Refusal
 from simulators.money import fen, yuan
 from simulators.participant import Participant
 from simulators.rules import amount_field
-from simulators.storage import balance, book, insert, savepoint
+from simulators.storage import balance, book, insert, savepoint, set_setting, setting
 from simulators.wire import Body, Document
 
 DIRECT, AUTHORISED = "11", "12"
@@ -61,11 +61,12 @@ class CentralBank(Participant):
     @property
     def limits_clearing(self) -> bool:
         """Whether banks are repaid within limits; not so in the integrated mode."""
-        return bool(self.me["limits_clearing"])
+        return bool(setting(self.storage.read(), "limits_clearing", self.me["limits_clearing"]))
 
     def open_books(self, db: sqlite3.Connection) -> None:
+        set_setting(db, "limits_clearing", self.me["limits_clearing"])
         day = self.today(db)
-        for row in self.me["limits"] if self.limits_clearing else []:
+        for row in self.me["limits"] if self.me["limits_clearing"] else []:
             key = (row["bank_no"], row["pay_type"], row["fund"])
             _enter_limit(db, key, "opening", fen(row["opening"]), "期初", day)
         for row in self.me["historic_clearings"]:

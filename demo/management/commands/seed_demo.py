@@ -41,7 +41,9 @@ class Command(BaseCommand):
         world.register_keys(issuing)
         world.import_lists(issuing, now)
         endpoints = {organisation: os.environ.get(name, "") for organisation, name in URL_OF.items()}
-        world.build_world(endpoints=endpoints, sealed=True, now=now)
+        world.build_world(
+            endpoints=endpoints, sealed=True, mode=os.environ.get("GUOKU_DEMO_MODE") or "classic", now=now
+        )
         world.register_seals(issuing, now)
         world.enrol_officers(certificates, now)
         self.stdout.write("demo region is there")
