@@ -18,6 +18,7 @@ from budget.entries import Context
 from budget.models import BudgetIndicator, BudgetYear
 from budget.services import OpeningIndicator, import_clearing_limit, import_indicator
 from cards.models import CardTransaction
+from contracts.services import AccountInput, ContractInput, TermInput, import_contract
 from core.actors import Actor, system_actor
 from core.calendar import start_day
 from core.digests import sm3_hex
@@ -126,6 +127,43 @@ INDICATORS = [  # one a line, as in the table of docs/worked-day.md
 # fmt: on
 CLEARING_LIMITS = [(BANK_A, "12", "80000.00"), (BANK_B, "12", "90000.00"), (BANK_A, "11", "0.00")]
 HISTORIC_VOUCHER = "SZ20260612001"
+CONTRACTS = {  # unit → the contract on which P2 and P9 are paid
+    "101002": ContractInput(
+        contract_no="C-2026-017",
+        title="实验室设备采购合同",
+        plan_no="CG-2026-0117",
+        procurement_id="LJZC-2026-0117-01",
+        supplier_name="临江市科教仪器有限公司",
+        supplier_credit_code="91990100MA0KJYQ017",
+        accounts=(AccountInput("6230000000000301", "丙银行临江支行"),),
+        total=Decimal("800000.00"),
+        signed_on=date(2026, 6, 8),
+        terms=(
+            TermInput("首付款", "signed", ratio=Decimal("0.3")),
+            TermInput("验收款", "accepted", ratio=Decimal("0.7")),
+        ),
+        allocations=(("I4", Decimal("800000.00")),),
+    ),
+    "205001": ContractInput(
+        contract_no="C-2026-009",
+        title="信息化设备采购合同",
+        plan_no="CG-2026-0058",
+        procurement_id="LJZC-2026-0058-01",
+        supplier_name="临江市信安科技有限公司",
+        supplier_credit_code="91990100MA0XAKJ009",
+        accounts=(AccountInput("6230000000000501", "丙银行临江支行"),),
+        total=Decimal("2000000.00"),
+        signed_on=date(2026, 2, 12),
+        terms=(
+            TermInput("首付款", "signed", ratio=Decimal("0.3")),
+            TermInput("到货款", "delivered", ratio=Decimal("0.45")),
+            TermInput("验收款", "accepted", ratio=Decimal("0.25")),
+        ),
+        allocations=(("I6", Decimal("2000000.00")),),
+    ),
+}
+PAID_BEFORE = {"205001": {"I6": Decimal("1000000.00")}}  # on the contract, within I6's opening paid amount
+DELIVERED_BEFORE = {"205001": ("YS-2026-009-1", Decimal("1500000.00"), date(2026, 6, 10))}
 
 
 @transaction.atomic
@@ -456,6 +494,14 @@ def _books(context: Context, now: datetime) -> None:
     for organisation, mode, left in CLEARING_LIMITS if limited else []:
         import_clearing_limit(
             agent_bank=banks[organisation], payment_mode=mode, fund_nature="11", left=Decimal(left), context=context
+        )
+    for code, contract in CONTRACTS.items():
+        import_contract(
+            contract,
+            unit=units[code],
+            context=context,
+            opening_paid=PAID_BEFORE.get(code),
+            acceptance=DELIVERED_BEFORE.get(code),
         )
     _historic_payment(context, now)
 

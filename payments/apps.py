@@ -8,7 +8,9 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         from budget.methods import BY_TYPE, METHODS
+        from contracts import usage
         from payments.clearing import apply_clearings
+        from payments.contract_use import used_by_payments
         from payments.issuing import on_voucher_answer
         from payments.receiving import apply_payment_receipts
         from payments.refunding import apply_refunds
@@ -21,3 +23,4 @@ class PaymentsConfig(AppConfig):
             routing.register(kind, apply_refunds)
         for kind in ("2301", "2302"):
             routing.register(kind, apply_clearings, flag=1)
+        usage.register(used_by_payments)

@@ -11,6 +11,7 @@ from budget.codes import CodeKind
 from budget.methods import Method, Receiver, Side, method_of, year_of
 from budget.models import BudgetYear
 from budget.selectors import code_names
+from contracts.selectors import procurement_ids
 from core.money import wire_yuan
 from parties.models import BankAccount, Region
 from payments.models import BusinessType, ExtensionField, PaymentDetail, PaymentRequest
@@ -31,10 +32,11 @@ class Names:
     dept_economic: dict[str, str]
     fund_natures: dict[str, str]
     extensions: dict[UUID, dict[str, str]]
+    procurement_ids: dict[tuple[UUID, str], str]
 
 
 def load_names(requests: Sequence[PaymentRequest]) -> Names:
-    """Read region, year, code names and extension fields for a batch: seven queries whatever its size."""
+    """Read region, year and names, extension fields and procurement ids for a batch: eight queries at most."""
     year = requests[0].fiscal_year
     indicators = [request.indicator for request in requests]
     return Names(
@@ -45,6 +47,9 @@ def load_names(requests: Sequence[PaymentRequest]) -> Names:
         dept_economic=code_names(year, CodeKind.DEPT_ECONOMIC, [r.dept_economic_code for r in requests]),
         fund_natures=code_names(year, CodeKind.FUND_NATURE, [i.fund_nature for i in indicators]),
         extensions=_extensions(requests),
+        procurement_ids=procurement_ids(
+            requests[0].adm_div_code, {(r.unit_id, r.contract_no) for r in requests if r.contract_no}
+        ),
     )
 
 
@@ -110,6 +115,7 @@ def payment_voucher_draft(
         main[f"ExpFuncCode{level}"] = function[:length]
         main[f"ExpFuncName{level}"] = names.functions.get(function[:length], "")
     main |= _reference(request, details) | names.extensions[request.id]
+    main["GovProcurementID"] = names.procurement_ids.get((request.unit_id, request.contract_no), "")
     if len(details) == 1:
         main |= _payee(details[0])
     lines = [_payment_line(request, detail, common) for detail in details]

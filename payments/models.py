@@ -104,6 +104,12 @@ class PaymentRequest(RegionYearModel):
             models.Index(fields=["adm_div_code", "fiscal_year", "state", "id"], name="request_queue"),
             models.Index(fields=["adm_div_code", "fiscal_year", "unit", "-id"], name="request_by_unit"),
             models.Index(fields=["adm_div_code", "fiscal_year", "voucher_no"], name="request_by_voucher_no"),
+            # What a contract has used is summed over every year it is paid in.
+            models.Index(
+                fields=["adm_div_code", "unit", "contract_no"],
+                condition=~Q(contract_no=""),
+                name="request_by_contract",
+            ),
         ]
         triggers = [
             REQUEST_FLOW.trigger("request_moves"),

@@ -23,7 +23,7 @@ from monitoring.services import record_hits, screen
 from parties.chain_rules import ChainFacts
 from parties.models import BankAccount
 from parties.review import choose_chains, start_on_chains
-from payments import accounts, register_checks
+from payments import accounts, contract_use, register_checks
 from payments.content import content_digest, details_of
 from payments.locking import context_for, lock_requests
 from payments.models import PaymentDetail, PaymentRequest
@@ -34,7 +34,7 @@ CASH_ACCOUNT_KINDS = (BankAccount.Kind.UNIT_BASIC, BankAccount.Kind.UNIT_SPECIAL
 
 @transaction.atomic(durable=True)
 def submit_payment_requests(*, request_ids: Sequence[UUID], clerk: Actor, now: datetime) -> Outcome[PaymentRequest]:
-    """Submit drafts or returned requests: check codes, indicator, quota and rules, reserve, put on the review chain.
+    """Submit drafts or returned requests: check codes, indicator, quota, contract and rules, reserve, put on the chain.
 
     An accepted request is afterwards in review, on hold (a rule with 挂起; reserved) or blocked (a rule with 拦截;
     nothing reserved, the alert kept): its `state` says which. A refused one is unchanged; its error carries every
@@ -55,6 +55,9 @@ def submit_payment_requests(*, request_ids: Sequence[UUID], clerk: Actor, now: d
     hits = screen([facts_of(r, details[r.id], context, own) for r, own in with_own_accounts(outcome.accepted)])
     balances = lock_balances([r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted])
     _check_available(outcome, balances, hits)
+    blocked = {r.id for r in outcome.accepted if worst_action(hits.get(r.id, [])) == Action.BLOCK}
+    against = contract_use.refusals(outcome.accepted, details, on=context.business_date, blocked=blocked)
+    _refuse(outcome, lambda request: against.get(request.id, []))
     _check_registers(outcome, details, context.business_date)
     _store(outcome.accepted, details, hits, context, clerk)
     return outcome

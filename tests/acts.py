@@ -11,10 +11,13 @@ from uuid import UUID
 
 import psycopg2.extensions
 from django.apps import apps
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.db.models import F
 
+from budget.entries import Context
 from budget.models import ClearingLimit, Quota
+from contracts.models import Contract
+from contracts.services import AccountInput, ContractInput, TermInput, import_contract
 from core.actors import Actor, system_actor
 from demo import world
 from parties.models import Person, User
@@ -25,6 +28,7 @@ from tests.conftest import NOW
 
 CLERK_OF = {"I1": "u101001", "I2": "u101002", "I3": "u101002", "I4": "u101002", "I5": "u205001", "I6": "u205001"}
 ECONOMIC = {"I1": "30201", "I2": "30101", "I3": "30201", "I4": "31003", "I5": "30299", "I6": "31002"}
+FRAME = "C-FRAME"  # the contract on which tests pay from a procurement indicator, where they name no other
 SECTION_OF = {"u101001": "jkw-sh", "u101002": "jkw-sh", "u205001": "xzzf-sh"}
 
 
@@ -39,7 +43,38 @@ def line(amount: str, **changes: Any) -> services.DetailInput:
     return services.DetailInput(**values)
 
 
+def frame_contract(indicator: str, *, no: str = FRAME, **changes: Any) -> None:
+    """File a contract on an indicator that lets anything be paid to the payee of `line`; nothing if it is there."""
+    target = world.indicator(indicator)
+    no = f"{no}-{indicator}" if no == FRAME else no
+    if Contract.objects.filter(unit=target.unit, contract_no=no).exists():
+        return
+    most = Decimal("99999999.99")
+    values = {
+        "contract_no": no,
+        "title": "框架协议",
+        "supplier_name": "临江市晨光办公用品公司",
+        "supplier_credit_code": "91990100MA0CGBG001",
+        "accounts": (AccountInput("6230000000000001", "丙银行临江支行"),),
+        "total": most,
+        "signed_on": date(2026, 1, 5),
+        "terms": (
+            TermInput("供货", "signed", amount=most - Decimal("0.01")),
+            TermInput("验收", "accepted", amount=Decimal("0.01")),
+        ),
+        "allocations": ((indicator, most),),
+        "prepayment_cap": Decimal("1"),
+    } | changes
+    context = Context(world.REGION, world.YEAR, world.DAY, "test", NOW)
+    import_contract(ContractInput(**values), unit=target.unit, context=context)
+
+
 def wanted(indicator: str, *amounts: str, **changes: Any) -> services.RequestInput:
+    """A request as a clerk fills it in; from a procurement indicator on a contract that lets anything be paid."""
+    if "contract_no" not in changes and indicator in ("I4", "I6"):
+        with transaction.atomic():
+            frame_contract(indicator)
+        changes["contract_no"] = f"{FRAME}-{indicator}"
     values = {
         "indicator_id": world.indicator(indicator).id,
         "business_type": "1",

@@ -23,7 +23,9 @@ class ExchangePartner(models.Model):
 
     organisation = models.CharField("机构", max_length=30, primary_key=True)
     name = models.CharField(max_length=60)
-    kind = models.CharField(max_length=10, choices=[("agent_bank", "代理银行"), ("pboc", "人民银行")])
+    kind = models.CharField(
+        max_length=10, choices=[("agent_bank", "代理银行"), ("pboc", "人民银行"), ("purchasing", "政府采购平台")]
+    )
     adm_div_code = models.CharField(max_length=9)
     endpoint_url = models.CharField("地址", max_length=200, blank=True)
     exchange_mode = models.CharField("交换方式", max_length=4, choices=Mode, default=Mode.PUSH)

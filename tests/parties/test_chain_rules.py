@@ -192,7 +192,7 @@ def test_review_issuing_signer_and_audit_agree_on_random_chains(city, nodes, amo
     nodes = [replace(node, ordinal=ordinal) for ordinal, node in enumerate(nodes, start=1)]
     vacant = {n.ordinal for n in nodes if n.skip_if.get("post_vacant") and data.draw(st.booleans())}
     expected = [(n.ordinal, n.post, n.countersign) for n in needed_nodes(nodes, amount, vacant)]
-    with pytest.raises(Undo), transaction.atomic():
+    with pytest.raises(Undo), transaction.atomic():  # noqa: PT012 - nothing of it is kept
         document = keep(nodes, amount, vacant)
         chains = load_chains({document.chain_id}, [document])
         assert [(n.ordinal, n.post, n.countersign) for n in chains.needed(document)] == expected

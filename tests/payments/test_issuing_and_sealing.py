@@ -62,7 +62,7 @@ def test_an_authorised_voucher_says_what_was_approved(city):
 
 
 def test_a_sealed_direct_voucher_lets_pboc_clear_exactly_that_much(city):
-    request = acts.sent("I4", "240000.00", contract_no="C-2026-017", business_type="7")
+    request = acts.sent("I4", "240000.00", business_type="7")
 
     assert (request.voucher_no, request.voucher.sender, request.state) == ("ZF0001", world.FINANCE, "sealed")
     assert acts.limit(world.BANK_A, "11") == "240000.00"

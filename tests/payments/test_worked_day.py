@@ -7,6 +7,9 @@ import pytest
 
 from budget import services as budget
 from budget.models import QuotaNotice
+from contracts import services as contracts
+from contracts.models import Contract
+from contracts.selectors import executions
 from demo import world
 from monitoring.models import Alert
 from payments import services
@@ -56,9 +59,21 @@ def plan(no, amount, month=6):
 
 
 def draft(no, *lines, **changes):
-    details = changes.pop("details", None) or tuple(acts.line(amount, payee_name=name) for name, amount in lines)
+    """A draft; a line with an account number pays a supplier, on the contract of the unit."""
+    details = changes.pop("details", None) or tuple(
+        acts.line(amount, payee_name=name, **({"payee_account_no": account[0]} if account else {}))
+        for name, amount, *account in lines
+    )
+    if any(len(line) == 3 for line in lines):
+        contract = world.CONTRACTS[world.indicator(no).unit.code]
+        changes = {"business_type": "7", "contract_no": contract.contract_no} | changes
     clerk = world.officer(f"{acts.CLERK_OF[no]}-jb")
     return services.save_drafts(inputs=[acts.wanted(no, details=details, **changes)], clerk=clerk, now=NOW)[0]
+
+
+def supplied(amount, unit):
+    """The line that pays the supplier of the unit's contract."""
+    return ((world.CONTRACTS[unit].supplier_name, amount, world.CONTRACTS[unit].accounts[0].account_no),)
 
 
 def send(request):
@@ -123,8 +138,7 @@ def day(city, pki):
     a.send(a.receipt(p.p1r.voucher))
     assert acts.books("I2")["paid"] == "2026500.00"
 
-    supplier = ("临江市教学仪器公司", "240000.00")
-    p.p2 = pay(a, "I4", supplier, business_type="7", contract_no="C-2026-017")
+    p.p2 = pay(a, "I4", *supplied("240000.00", "101002"))
     p.p3 = pay(a, "I1", ("临江市晨光办公用品公司", "12345.67"))
     card = {"payee_name": "马小明", "payee_account_no": "6230000000090001"}
     bought = (("1280.00", "GWK20260610000001"), ("860.50", "GWK20260611000002"))
@@ -150,7 +164,7 @@ def day(city, pki):
     p.p8 = send(p.p8)
     b.send(b.receipt(p.p8.voucher, failed={"1": "收款账户已销户"}))
     assert quota("I5") == "55000.00"
-    p.p9 = draft("I6", ("临江市信息设备公司", "500000.00"), business_type="7", contract_no="C-2026-009")
+    p.p9 = draft("I6", *supplied("500000.00", "205001"))
     acts.submit(p.p9).raise_if_refused()
     assert acts.fresh(p.p9)[0].state == "on_hold"
     p.p9 = send(p.p9)
@@ -289,9 +303,45 @@ def test_3_i6_fails_on_the_plan_and_with_the_plan_raised_on_the_indicator(closed
     over = draft("I6", ("x", "1300000.01"))
     codes = [f.code for f in acts.submit(over).refused[over.id].findings]
     assert codes == ["indicator_exceeded", "quota_exceeded"]
-    exact = draft("I6", ("x", "1300000.00"))
+    exact = draft("I6", ("临江市晨光办公用品公司", "1300000.00"))  # on a contract of its own
     acts.submit(exact).raise_if_refused()
     assert acts.books("I6")["available"] == "0.00"
+
+
+def test_4_no_more_is_paid_on_a_contract_than_its_amount_and_the_rest_only_after_acceptance(closed):
+    """C-2026-017: 800,000.00, of which P2 has paid 240,000.00."""
+    plan("I4", "500000.01")
+    over, exact = (draft("I4", *supplied(amount, "101002")) for amount in ("560000.01", "560000.00"))
+    assert [f.code for f in acts.submit(over).refused[over.id].findings] == [
+        "contract_exceeded",
+        "contract_allocation_exceeded",
+    ]
+    assert [f.code for f in acts.submit(exact).refused[exact.id].findings] == ["acceptance_missing"]
+
+    contract = Contract.objects.get(contract_no="C-2026-017")
+    contracts.accept_contract(
+        contract_id=contract.id,
+        certificate_no="YS-2026-017",
+        amount=D("800000.00"),
+        accepted_on=world.DAY,
+        final=True,
+        accepted_by="陈志远",
+        officer=world.officer("u101002-fh"),
+        now=NOW,
+    )
+    assert [f.code for f in acts.submit(over).refused[over.id].findings] == [
+        "contract_exceeded",
+        "contract_allocation_exceeded",
+    ]
+    acts.submit(exact).raise_if_refused()
+
+    assert acts.fresh(exact)[0].state == "on_hold"  # M01: from 500,000.00 on
+    [execution] = executions([Contract.objects.select_related("project").get(pk=contract.pk)])
+    assert (execution.use.paid, execution.use.in_transit, execution.balance) == (
+        D("240000.00"),
+        D("560000.00"),
+        D("0.00"),
+    )
 
 
 def test_5_replaying_any_receipt_refund_or_clearing_changes_nothing(closed):

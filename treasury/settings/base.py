@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "monitoring",
     "budget",
     "cards",
+    "contracts",
     "payments",
     "reconciliation",
     "dashboards",
