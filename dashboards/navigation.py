@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from dashboards import selectors
+from dashboards.contract_queues import drafts_to_file, open_supplements, projects_to_approve
 from dashboards.desk import BUREAU_READERS, BUSINESS, READERS, Desk
 from parties.duties import ADMIN_POSTS, Post
 from parties.models import GroupMenu
@@ -55,6 +56,8 @@ ENTRIES = (
         "seal-register", "印章台账", (*selectors.SEALERS, Post.SECURITY_AUDITOR, Post.SECURITY_ADMIN), "", "签名与印章"
     ),
     Entry("evidence", "存证日志", (*BUREAU_READERS, Post.SECURITY_ADMIN), "", "签名与印章"),
+    Entry("contract-list", "采购合同", READERS, "contracts", "采购与项目"),
+    Entry("project-list", "投资项目", READERS, "projects", "采购与项目"),
     Entry("admin:index", "系统管理", tuple(ADMIN_POSTS), "", "系统"),
 )
 
@@ -136,8 +139,18 @@ TODOS = (
         (Post.RECONCILER,),
         selectors.open_discrepancies,
     ),
+    Todo(
+        "filings", "采购合同待备案", "去备案", "contract-list", (Post.SECTION_REVIEWER,), drafts_to_file, "?state=draft"
+    ),
+    Todo("supplements", "补充合同待审批", "去审批", "contract-list", (Post.SECTION_REVIEWER,), open_supplements),
+    Todo("projects", "投资项目待批准", "去批准", "project-list", (Post.SECTION_REVIEWER,), projects_to_approve),
 )
-NAV_SUM = {"mine": ("returned",), "seal": ("seal", "seal_notices"), "make": ("make", "bank_refused")}
+NAV_SUM = {
+    "contracts": ("filings", "supplements"),
+    "mine": ("returned",),
+    "seal": ("seal", "seal_notices"),
+    "make": ("make", "bank_refused"),
+}
 
 
 def todo_counts(desk: Desk) -> dict[str, int]:

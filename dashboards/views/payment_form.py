@@ -17,6 +17,7 @@ from cards.models import CardTransaction
 from core.errors import TransitionNotAllowed, TreasuryError
 from core.models import IdempotencyKey
 from core.money import wire_yuan
+from dashboards import contract_choice
 from dashboards.acting import Done, accepted_item, action_key, perform, uuid_or_none
 from dashboards.cards import chosen_purchases
 from dashboards.desk import Desk, action, officer
@@ -45,10 +46,9 @@ _SUBMITTED: dict[str, str] = {
 def new_payment(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Write down a new request; `then=submit` submits it right away."""
     if request.method == "GET":
-        kind = request.GET.get("business_type", "")
-        kind = kind if kind in BUSINESS_RULES else BusinessType.ORDINARY
-        form = PaymentForm({"indicator": request.GET.get("indicator", ""), "business_type": kind})
-        form.lines = [_repayment(each) for each in chosen_purchases(desk, request.GET.getlist("ids"))]
+        form = contract_choice.begin(request.GET, desk)
+        purchases = chosen_purchases(desk, request.GET.getlist("ids"))
+        form.lines = [_repayment(each) for each in purchases] or form.lines
         return _page(request, desk, form)
 
     def save() -> PaymentRequest:
@@ -117,7 +117,7 @@ def form_lines(request: HttpRequest, desk: Desk) -> HttpResponse:
 def balance(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Return the panel beside the form: what the indicator and its quota leave, before and after this request."""
     form = PaymentForm.from_post(request.GET)
-    context = _balance(desk, form) | {"form": form, "swap": True}
+    context = _balance(desk, form) | {"form": form, "swap": True} | contract_choice.panel(form, desk)
     return render(request, "payments/_balance.html", context)
 
 
@@ -227,6 +227,7 @@ def _page(
         "returned_for": RETURN_REASONS.get(returned.reason_code, "") if returned else "",
         "post_to": _address(payment, repeats),
         **_balance(desk, form),
+        **contract_choice.panel(form, desk),
     }
     return render(request, "payments/form.html", context, status=error.http_status if error else 200)
 

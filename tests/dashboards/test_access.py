@@ -52,6 +52,11 @@ PAGES = {
     "/ukey/officers/?status=soon&q=%00": {"gk-yz"} | SECURITY,
     "/seals/": SEALERS | SECURITY | AUDITOR,
     "/evidence/": BUREAU | SECURITY,
+    "/contracts/": READERS,
+    "/contracts/?state=draft&q=%00": READERS,
+    "/contracts/new/": CLERK,
+    "/projects/": READERS,
+    "/projects/new/": CLERK,
 }
 
 

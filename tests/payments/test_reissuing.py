@@ -91,6 +91,7 @@ def test_not_by_two_requests_of_one_batch_either(p1):
 
 
 def test_from_the_same_indicator_only(p1):
+    acts.frame_contract("I4")
     assert refused((row(p1, 3), "5964.18"), no="I4") == "indicator_id"
 
 
