@@ -26,11 +26,59 @@ def copy_rows(rows: Sequence[models.Model]) -> None:
     lines = (
         ",".join([write(row, value) for write, value in zip(writers, values_of(row), strict=True)]) for row in rows
     )
-    buffer = io.StringIO("\n".join(lines) + "\n")
-    columns = ", ".join(connection.ops.quote_name(str(f.column)) for f in fields)
-    table = connection.ops.quote_name(rows[0]._meta.db_table)
+    _copy(type(rows[0]), [str(f.column) for f in fields], io.StringIO("\n".join(lines) + "\n"))
+
+
+def copy_lines(model: type[models.Model], columns: Sequence[str], lines: Iterable[str]) -> None:
+    """Insert by COPY what a generator spells, line by line as it comes: for more rows than are wanted in memory.
+
+    Each line is CSV in the order of `columns` and ends with a line break; NULL reads `\\N`, texts go through
+    `csv_text`. An exception of the generator ends the COPY and nothing is stored.
+
+    :raises django.db.IntegrityError: as an INSERT would.
+    """
+    file = _Lines(lines)
+    try:
+        _copy(model, columns, file)
+    except Exception:
+        if file.failure is not None:  # the driver reports it as a cancelled query
+            raise file.failure from None
+        raise
+
+
+def csv_text(value: str) -> str:
+    """Quote one text for `copy_lines`."""
+    return '"' + value.replace('"', '""') + '"'
+
+
+class _Lines(io.TextIOBase):
+    """Lines of a generator as a file; the driver asks for pieces."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self.failure: Exception | None = None
+
+    def read(self, size: int | None = -1) -> str:
+        wanted = size if size is not None and size > 0 else 1 << 16
+        piece: list[str] = []
+        length = 0
+        try:
+            for line in self._lines:
+                piece.append(line)
+                length += len(line)
+                if length >= wanted:
+                    break
+        except Exception as failure:
+            self.failure = failure
+            raise
+        return "".join(piece)
+
+
+def _copy(model: type[models.Model], columns: Sequence[str], file: Any) -> None:
+    names = ", ".join(connection.ops.quote_name(column) for column in columns)
+    table = connection.ops.quote_name(model._meta.db_table)
     with connection.wrap_database_errors, connection.cursor() as cursor:
-        cursor.cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv, NULL '\\N')", buffer)
+        cursor.cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv, NULL '\\N')", file)
 
 
 def _writer(field: Any) -> Callable[[models.Model, Any], str]:

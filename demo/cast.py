@@ -67,6 +67,7 @@ _OFFICERS = [
     Officer("gk-jk", "张守正", "monitor_officer"),
     Officer("sbk-sh", "顾清源", "section_reviewer", section="社会保障科"),
     Officer("u900001-jb", "罗文举", "unit_clerk", unit="900001"),
+    Officer("bb-hd", "华晓光", "roster_checker"),
 ]
 
 

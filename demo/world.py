@@ -43,6 +43,7 @@ from parties.models import AgentBank, BankAccount, BudgetUnit, Person, Region, R
 from parties.services import grant_post
 from parties.states import ChainState
 from payments.models import CashPurpose, PaymentDetail, PaymentRequest, WithholdingPayee
+from payroll.models import WithholdingRoute
 from seals.certificates import parse_certificate
 from seals.models import OfficerCertificate, SealPosition, TrustedAuthority
 from seals.pki import revocation_lists
@@ -76,6 +77,13 @@ NUMBER_RULES = {
     "8231": "DW{seq:04d}",
 }
 NUMBER_RULES |= {"request": "SQD{year}{seq:06d}", "plan": "JH{year}{seq:06d}"}
+NUMBER_RULES |= {"salary": "GZ{year}{seq:05d}", "benefit": "BT{year}{seq:05d}"}
+WITHHOLDING_ROUTES = {  # what is withheld from pay → the account that receives it
+    **dict.fromkeys(("pension", "annuity", "unemployment"), "6230000000020001"),
+    "medical": "6230000000020002",
+    "housing": "6230000000020003",
+    "tax": "6230000000020004",
+}
 CHAINS = {
     "payment_authorized": [("unit_reviewer", "0.00"), ("unit_leader", "50000.00")],
     "payment_direct": [
@@ -381,14 +389,24 @@ def _registers(now: datetime) -> None:
             ("04", "向个人收购农副产品", None),
         )
     )
-    WithholdingPayee.objects.bulk_create(
-        WithholdingPayee(adm_div_code=REGION, kind=kind, name=name, account_no=account_no, bank_name="丙银行临江支行")
-        for kind, name, account_no in (
-            ("social", "市社会保险事业中心", "6230000000020001"),
-            ("housing", "市住房公积金管理中心", "6230000000020003"),
-            ("tax", "国家税务总局临江市税务局", "6230000000020004"),
-            ("utility", "临江市供电公司", "6230000000000705"),
+    payees = {
+        row.account_no: row
+        for row in WithholdingPayee.objects.bulk_create(
+            WithholdingPayee(
+                adm_div_code=REGION, kind=kind, name=name, account_no=account_no, bank_name="丙银行临江支行"
+            )
+            for kind, name, account_no in (
+                ("social", "市社会保险事业中心", "6230000000020001"),
+                ("social", "市医疗保障事业中心", "6230000000020002"),
+                ("housing", "市住房公积金管理中心", "6230000000020003"),
+                ("tax", "国家税务总局临江市税务局", "6230000000020004"),
+                ("utility", "临江市供电公司", "6230000000020005"),
+            )
         )
+    }
+    WithholdingRoute.objects.bulk_create(
+        WithholdingRoute(adm_div_code=REGION, withholding=withholding, payee=payees[account_no])
+        for withholding, account_no in WITHHOLDING_ROUTES.items()
     )
     unit = BudgetUnit.objects.get(adm_div_code=REGION, code="101001")
     CardTransaction.objects.bulk_create(

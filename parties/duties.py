@@ -27,6 +27,7 @@ class Post(TextChoices):
     NAME_SEAL = "name_seal", "国库名章管理"
     RECONCILER = "reconciler", "国库对账"
     MONITOR_OFFICER = "monitor_officer", "动态监控"
+    ROSTER_CHECKER = "roster_checker", "编办人社核定"
     SYSTEM_ADMIN = "system_admin", "系统管理员"
     SECURITY_ADMIN = "security_admin", "安全保密员"
     SECURITY_AUDITOR = "security_auditor", "安全审计员"
@@ -49,6 +50,7 @@ DUTY_OF = {
     Post.SECTION_REVIEWER: REVIEW,
     Post.PLAN_REVIEWER: REVIEW,
     Post.MONITOR_OFFICER: REVIEW,
+    Post.ROSTER_CHECKER: REVIEW,
     Post.UNIT_LEADER: APPROVE,
     Post.BUDGET_APPROVER: APPROVE,
     Post.PAYMENT_REVIEWER: APPROVE,

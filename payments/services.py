@@ -1,6 +1,6 @@
 """What other apps, views and tasks may call. One verb each; every use case takes a batch."""
 
-from payments.drafting import DetailInput, RequestInput, add_attachment, revise_draft, save_drafts
+from payments.drafting import DetailInput, RequestInput, add_attachment, revise_draft, save_drafts, write_drafts
 from payments.issuing import (
     cancel_payment_vouchers,
     issue_payment_vouchers,
@@ -38,4 +38,5 @@ __all__ = [
     "seal_payment_vouchers",
     "submit_payment_requests",
     "void_refused_requests",
+    "write_drafts",
 ]

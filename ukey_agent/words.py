@@ -27,6 +27,7 @@ POSTS = {
     "seal_keeper": "业务专用章管理",
     "reconciler": "国库对账",
     "monitor_officer": "动态监控",
+    "roster_checker": "编办人社核定",
     "system_admin": "系统管理员",
     "security_admin": "安全保密员",
     "security_auditor": "安全审计员",

@@ -17,6 +17,7 @@ GUOKU_STATE_DIR = Path(env.str("GUOKU_STATE_DIR", str(ROOT / ".state" / "demo"))
 GUOKU_SIGNER = "seals.signer_client.SocketSigner"
 GUOKU_SIGNER_SOCKET = env.str("GUOKU_SIGNER_SOCKET", str(GUOKU_STATE_DIR / "signer.sock"))
 GUOKU_UKEY_URL = env.str("GUOKU_UKEY_URL", "http://127.0.0.1:13618")  # the agent on each officer's own machine
+GUOKU_PERSON_KEY = env.str("GUOKU_PERSON_KEY", "")  # keys the digests of identity numbers; empty: the secret key
 GUOKU_TSA_URL = env.str("GUOKU_TSA_URL", "")  # RFC 3161 over HTTP; without one roots stay without time stamps
 
 INSTALLED_APPS = [
@@ -30,6 +31,7 @@ INSTALLED_APPS = [
     "cards",
     "contracts",
     "payments",
+    "payroll",
     "reconciliation",
     "dashboards",
     "django.contrib.admin",

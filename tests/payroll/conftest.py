@@ -1,0 +1,15 @@
+import pytest
+
+from demo import world
+from tests.bank import Partner
+from tests.standing import settle, standing_city  # noqa: F401 - a fixture
+
+
+@pytest.fixture
+def city(standing_city, db, pki, settings):  # noqa: F811
+    return settle(pki, settings)
+
+
+@pytest.fixture
+def bank_a(pki):
+    return Partner(pki, world.BANK_A)
