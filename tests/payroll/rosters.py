@@ -16,7 +16,10 @@ from tests import acts
 from tests.conftest import NOW
 
 CLERK, CHECKER, SECTION = "u101002-jb", "bb-hd", "jkw-sh"
-HEADER = ("姓名", "证件号码", "卡号", "开户银行", "基本工资(30101)", "养老保险", "职业年金", "医疗保险", "住房公积金", "个人所得税", "实发")  # fmt: skip
+HEADER = (
+    *("姓名", "证件号码", "卡号", "开户银行", "基本工资(30101)", "养老保险", "职业年金", "医疗保险", "住房公积金"),
+    *("个人所得税", "实发"),
+)
 BANK = "丙银行临江支行"
 # The worked day's P1: three newly employed teachers.
 TEACHERS = [
