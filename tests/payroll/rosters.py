@@ -104,7 +104,7 @@ def sent(batch: SalaryBatch | BenefitList) -> list[PaymentRequest]:
 
 def to_the_bank(batch: SalaryBatch | BenefitList) -> list[PaymentRequest]:
     ids = request_ids(type(batch), batch.id, world.officer(CLERK), states=("in_review",))
-    requests = list(PaymentRequest.objects.select_related("unit").filter(pk__in=ids))
+    requests = list(PaymentRequest.objects.select_related("unit").filter(pk__in=ids).order_by("pk"))
     acts.approve_all(*requests)
     acts.issue(*requests).raise_if_refused()
     acts.seal(*requests).raise_if_refused()
