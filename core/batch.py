@@ -24,13 +24,14 @@ def copy_rows(rows: Sequence[models.Model]) -> None:
     values_of = attrgetter(*(f.attname for f in fields))
     writers = [_writer(f) for f in fields]
     lines = (
-        ",".join([write(row, value) for write, value in zip(writers, values_of(row), strict=True)]) for row in rows
+        ",".join([write(row, value) for write, value in zip(writers, values_of(row), strict=True)]) + "\n"
+        for row in rows
     )
-    _copy(type(rows[0]), [str(f.column) for f in fields], io.StringIO("\n".join(lines) + "\n"))
+    copy_lines(type(rows[0]), [str(f.column) for f in fields], lines)
 
 
 def copy_lines(model: type[models.Model], columns: Sequence[str], lines: Iterable[str]) -> None:
-    """Insert by COPY what a generator spells, line by line as it comes: for more rows than are wanted in memory.
+    """Insert by COPY what a generator spells, line by line as it comes: the whole is never in memory.
 
     Each line is CSV in the order of `columns` and ends with a line break; NULL reads `\\N`, texts go through
     `csv_text`. An exception of the generator ends the COPY and nothing is stored.
@@ -38,8 +39,11 @@ def copy_lines(model: type[models.Model], columns: Sequence[str], lines: Iterabl
     :raises django.db.IntegrityError: as an INSERT would.
     """
     file = _Lines(lines)
+    names = ", ".join(connection.ops.quote_name(column) for column in columns)
+    table = connection.ops.quote_name(model._meta.db_table)
     try:
-        _copy(model, columns, file)
+        with connection.wrap_database_errors, connection.cursor() as cursor:
+            cursor.cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv, NULL '\\N')", file)
     except Exception:
         if file.failure is not None:  # the driver reports it as a cancelled query
             raise file.failure from None
@@ -72,13 +76,6 @@ class _Lines(io.TextIOBase):
             self.failure = failure
             raise
         return "".join(piece)
-
-
-def _copy(model: type[models.Model], columns: Sequence[str], file: Any) -> None:
-    names = ", ".join(connection.ops.quote_name(column) for column in columns)
-    table = connection.ops.quote_name(model._meta.db_table)
-    with connection.wrap_database_errors, connection.cursor() as cursor:
-        cursor.cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv, NULL '\\N')", file)
 
 
 def _writer(field: Any) -> Callable[[models.Model, Any], str]:

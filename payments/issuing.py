@@ -1,6 +1,6 @@
 """From approval to the bank: generate vouchers, seal them, hear whether the bank signed for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -32,7 +32,7 @@ from payments.locking import (
     require_role,
 )
 from payments.messages import Names, limit_notice_draft, load_names, payment_voucher_draft
-from payments.models import LimitNotice, PaymentRequest
+from payments.models import LimitNotice, PaymentDetail, PaymentRequest
 from payments.states import REQUEST_FLOW
 from payments.submitting import reservation
 from seals.approvals import Prepared, Proof, Shown, prepare_for, summary_of_payees, take
@@ -40,6 +40,8 @@ from seals.signing import Warrant
 from vouchers.models import Voucher
 from vouchers.sealing import Steps, affix, seal_at_once
 from vouchers.services import generate_vouchers, void_vouchers
+
+LINES_AT_ONCE = 5000  # of payment details that are written as vouchers in one go
 
 
 @transaction.atomic(durable=True)
@@ -67,15 +69,31 @@ def issue_payment_vouchers(*, request_ids: Sequence[UUID], maker: Actor, now: da
     if not outcome.accepted:
         return outcome
     names = load_names(outcome.accepted)
-    drafts = [payment_voucher_draft(r, details[r.id], names, context.business_date) for r in outcome.accepted]
-    for request, voucher in zip(outcome.accepted, generate_vouchers(drafts, by=maker, now=now), strict=True):
-        request.voucher = voucher
-        request.voucher_type, request.voucher_no = voucher.voucher_type, voucher.voucher_no
+    for part in _by_lines(outcome.accepted, details):
+        drafts = [payment_voucher_draft(r, details[r.id], names, context.business_date) for r in part]
+        for request, voucher in zip(part, generate_vouchers(drafts, by=maker, now=now), strict=True):
+            request.voucher = voucher
+            request.voucher_type, request.voucher_no = voucher.voucher_type, voucher.voucher_no
     columns = {"voucher_id": "uuid", "voucher_type": "text", "voucher_no": "text"}
     rows = sorted((r.id, r.voucher_id, r.voucher_type, r.voucher_no) for r in outcome.accepted)
     update_from_values(PaymentRequest, columns, rows)
     move(REQUEST_FLOW, outcome.accepted, "issue", by=maker, at=now)
     return outcome
+
+
+def _by_lines(
+    requests: Sequence[PaymentRequest], details: Mapping[UUID, Sequence[PaymentDetail]]
+) -> Iterator[list[PaymentRequest]]:
+    """Cut a batch where it would hold more than LINES_AT_ONCE: a payroll's lines are not all wanted in memory."""
+    part: list[PaymentRequest] = []
+    lines = 0
+    for request in requests:
+        if part and lines + len(details[request.id]) > LINES_AT_ONCE:
+            yield part
+            part, lines = [], 0
+        part.append(request)
+        lines += len(details[request.id])
+    yield part
 
 
 @transaction.atomic(durable=True)

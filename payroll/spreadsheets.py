@@ -15,7 +15,7 @@ from xlsxwriter import Workbook
 
 from payroll.errors import FileRefused, RowError
 
-MOST_BYTES = 32 * 1024 * 1024
+MOST_BYTES = 10 * 1024 * 1024
 MOST_UNPACKED = 160 * 1024 * 1024  # 50,000 rows of twenty columns unpack to some 50 MB
 MOST_RATIO = 100
 MOST_MEMBERS = 200

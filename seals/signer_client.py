@@ -9,7 +9,8 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from seals import errors
 from seals.signing import Identity, Mark, Order, Warrant
 
 LONGEST_FRAME = 64 * 1024 * 1024
+LONGEST_TEXTS = 12 * 1024 * 1024  # in one question: so much is judged and signed well within the deadline
 DEADLINE_SECONDS = 20.0
 _HEAD = struct.Struct(">I")
 _local = threading.local()
@@ -37,8 +39,15 @@ class SocketSigner:
         return base64.b64decode(answer["value"])
 
     def seal_vouchers(self, orders: Sequence[Order], warrant: Warrant) -> list[Mark]:
-        answer = ask("seal_vouchers", orders=[_order(order) for order in orders], warrant=_warrant(warrant))
-        return [_mark(mark) for mark in answer["marks"]]
+        """Several questions where the texts would not fit into one; all marks of one voucher are asked for together.
+
+        If a later question is refused, the marks of the earlier ones end with the caller's transaction.
+        """
+        marks: list[Mark] = []
+        for part in _parts(orders):
+            answer = ask("seal_vouchers", orders=[_order(order) for order in part], warrant=_warrant(warrant))
+            marks += [_mark(mark) for mark in answer["marks"]]
+        return marks
 
     def sign_root(self, organisation_code: str, text: bytes, earlier: int, path: Sequence[bytes]) -> Mark:
         proof = [_b64(node) for node in path]
@@ -135,6 +144,22 @@ def _refusal(refused: Mapping[str, Any]) -> TreasuryError:
     made: TreasuryError = kind(str(refused["message"]), field=refused.get("field"), **refused.get("facts", {}))
     made.code = str(refused["code"])
     return made
+
+
+def _parts(orders: Sequence[Order]) -> Iterator[list[Order]]:
+    """Cut orders into questions of at most LONGEST_TEXTS, or of one voucher; those of a voucher stand together."""
+    part: list[Order] = []
+    size = 0
+    for _, group in groupby(orders, key=lambda order: order.voucher_id):
+        together = list(group)
+        length = sum(len(order.text) for order in together)
+        if part and size + length > LONGEST_TEXTS:
+            yield part
+            part, size = [], 0
+        part += together
+        size += length
+    if part:
+        yield part
 
 
 def _order(order: Order) -> dict[str, Any]:

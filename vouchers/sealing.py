@@ -171,6 +171,7 @@ def _affix(plan: Sequence[tuple[Voucher, Step]], *, by: Actor, warrant: Warrant,
     orders: list[Order] = []
     marked: list[tuple[Voucher, Step, Place, ESeal | None]] = []
     for voucher, step in plan:
+        voucher.text = bytes(voucher.text)  # once: every order and every use names it
         for place in step.places:
             seal = None if place.kind == SealKind.SIGNATURE else _seal_for(voucher, place, seals)
             marked.append((voucher, step, place, seal))

@@ -493,10 +493,10 @@ def test_the_database_keeps_rows_and_totals_as_they_came(city):
         lambda: SalaryRow.objects.filter(pk=row.pk).delete(),
         lambda: SalaryBatch.objects.filter(pk=batch.pk).update(gross=batch.gross + 1, net=batch.net + 1),
         lambda: SalaryBatch.objects.filter(pk=batch.pk).update(state="generated"),
-        lambda: SalaryBatch.objects.filter(pk=batch.pk).delete(),
+        lambda: SalaryBatch.objects.filter(pk=batch.pk)._raw_delete("default"),
         lambda: SalaryRow.objects.create(**copy_of(row)),
     ):
-        with pytest.raises(DatabaseError, match="pgtrigger|frozen|Invalid transition"), transaction.atomic():
+        with pytest.raises(DatabaseError, match=r"pgtrigger|frozen|Invalid transition"), transaction.atomic():
             change()
 
 
