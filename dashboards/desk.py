@@ -16,7 +16,7 @@ from core.actors import Actor
 from core.errors import RoleRequired, TreasuryError
 from core.models import BusinessDay
 from dashboards.refusals import refuse, wants_json
-from parties.duties import ADMIN_POSTS, UNIT_POSTS, Post
+from parties.duties import ADMIN_POSTS, OUTSIDE_POSTS, UNIT_POSTS, Post
 from parties.models import Region
 from parties.selectors import actor_of
 
@@ -24,7 +24,7 @@ P = ParamSpec("P")
 WITH_KEY = "with_ukey"  # in the session: this log-in was signed with the UKey
 
 UNIT = tuple(sorted(UNIT_POSTS))
-BUSINESS = tuple(post for post in Post if post not in ADMIN_POSTS)
+BUSINESS = tuple(post for post in Post if post not in ADMIN_POSTS | OUTSIDE_POSTS)
 BUREAU = tuple(post for post in BUSINESS if post not in UNIT)
 READERS = (*BUSINESS, Post.SECURITY_AUDITOR)
 BUREAU_READERS = (*BUREAU, Post.SECURITY_AUDITOR)

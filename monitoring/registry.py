@@ -1,77 +1,49 @@
-"""The rules there are. A region switches them on, sets parameters, severity and action (`MonitoringRule`)."""
+"""The rules there are (business rules: docs/monitoring.md). A region sets parameters, scope, severity and action."""
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
-from itertools import pairwise
-from typing import Any
-
-from monitoring.facts import PaymentFacts
+from monitoring.definitions import ONCE_A_DAY, Rule
 from monitoring.levels import Action, Severity
-from monitoring.rules import m01_large_payment, m04_cash_over_threshold, m07_own_account, m10_near_procurement_limit
+from monitoring.parameters import Parameter
+from monitoring.points import Need, Point
+from monitoring.rules import (
+    m01_large_payment,
+    m02_very_large_payment,
+    m03_large_cash,
+    m04_cash_over_threshold,
+    m05_card_expected,
+    m06_black_listed,
+    m07_own_account,
+    m08_other_unit,
+    m09_split_payment,
+    m10_near_procurement_limit,
+    m11_not_procured,
+    m13_over_prepayment,
+    m16_annual_limit,
+    m17_sensitive_words,
+    m18_invoice_used,
+    m19_repeated_payment,
+    m20_direct_funds,
+    m21_direct_progress,
+    m22_benefit_roster,
+    m23_name_and_account,
+    m24_day_off,
+    m25_year_end,
+    m26_large_to_person,
+    m27_salary_change,
+    m28_often_corrected,
+    m29_expense_standard,
+    m30_earmarked_funds,
+    m31_payer_account,
+    m32_review_overdue,
+    m33_pending_non_tax,
+    m34_three_guarantees,
+    m35_receipt_differs,
+)
 
-Evaluate = Callable[[PaymentFacts, Mapping[str, str]], tuple[str, dict[str, Any]] | None]
+__all__ = ["CATALOGUE", "HARD", "RULES", "Parameter", "Rule"]
 
-_AMOUNT = re.compile(r"(0|[1-9][0-9]{0,13})\.[0-9]{2}", re.ASCII)
-_RATIO = re.compile(r"(0\.[0-9]{1,4}|1(\.0{1,4})?)", re.ASCII)
+_WAIT = "等待监控岗人工核实"
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """One setting of a rule: kind "amount" ("1000.00", yuan) or "ratio" ("0.95", 0 to 1). A string, never a float."""
-
-    name: str
-    label: str
-    kind: str
-    default: str
-
-    def is_valid(self, value: object) -> bool:
-        pattern = _AMOUNT if self.kind == "amount" else _RATIO
-        return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule of the catalogue: `basis` is the regulation behind it, `hint` tells the clerk what to do.
-
-    `ascending` names parameters whose values must rise strictly in this order.
-    """
-
-    code: str
-    name: str
-    theme: str
-    severity: Severity
-    action: Action
-    basis: str
-    hint: str
-    evaluate: Evaluate
-    parameters: tuple[Parameter, ...] = ()
-    ascending: tuple[str, ...] = ()
-
-    @property
-    def defaults(self) -> dict[str, str]:
-        return {parameter.name: parameter.default for parameter in self.parameters}
-
-    def findings(self, values: object) -> list[str]:
-        """Return what is wrong with these parameter values, in Chinese; empty if nothing is."""
-        if not isinstance(values, dict):
-            return ["参数须为 JSON 对象。"]
-        known = {parameter.name: parameter for parameter in self.parameters}
-        found = [f"未知参数「{name}」。" for name in values if name not in known]
-        found += [f"缺少参数「{name}」（{known[name].label}）。" for name in known if name not in values]
-        for name, value in values.items():
-            if name in known and not known[name].is_valid(value):
-                example = known[name].default
-                found.append(f'参数「{name}」（{known[name].label}）格式不对，应为如 "{example}" 的文本。')
-        if not found and self.ascending:
-            ordered = [Decimal(values[name]) for name in self.ascending]
-            if any(low >= high for low, high in pairwise(ordered)):
-                found.append(f"参数须依次递增：{' < '.join(self.ascending)}。")
-        return found
-
-
-_CATALOGUE = (
+CATALOGUE = (
     Rule(
         code="M01",
         name="单笔大额支付",
@@ -79,9 +51,39 @@ _CATALOGUE = (
         severity=Severity.ORANGE,
         action=Action.HOLD,
         basis="财政国库动态监控管理办法：大额资金支付须由国库部门核准",
-        hint="请上传合同、发票等依据，等待监控岗人工核实。",
+        hint=f"请上传合同、发票等依据，{_WAIT}。",
         evaluate=m01_large_payment.evaluate,
         parameters=(Parameter("amount_from", "大额标准（元，含）", "amount", "500000.00"),),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M02",
+        name="超大额支付",
+        theme="大额",
+        severity=Severity.ORANGE,
+        action=Action.HOLD,
+        basis="财政国库动态监控管理办法：超大额资金支付须经分管领导核准",
+        hint=f"请上传付款依据和领导批示，{_WAIT}。",
+        evaluate=m02_very_large_payment.evaluate,
+        parameters=(Parameter("amount_from", "超大额标准（元，含）", "amount", "5000000.00"),),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M03",
+        name="大额提现",
+        theme="现金",
+        severity=Severity.RED,
+        action=Action.BLOCK,
+        basis="《现金管理暂行条例》；财政国库资金严禁大额提现",
+        hint="请改为转账或公务卡结算；确有特殊需要的请报国库部门调整限额。",
+        evaluate=m03_large_cash.evaluate,
+        parameters=(
+            Parameter("single", "单笔提现上限（元，含）", "amount", "10000.00"),
+            Parameter("month", "单位每月提现上限（元，含）", "amount", "50000.00"),
+        ),
+        ascending=("single", "month"),
+        needs=frozenset({Need.CASH}),
+        start_enabled=True,
     ),
     Rule(
         code="M04",
@@ -97,6 +99,33 @@ _CATALOGUE = (
             Parameter("up_to", "上限（元，含）", "amount", "10000.00"),
         ),
         ascending=("above", "up_to"),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M05",
+        name="公务卡强制目录使用现金或转账",
+        theme="公务卡",
+        severity=Severity.YELLOW,
+        action=Action.REMIND,
+        basis="财库〔2011〕160号：公务卡强制结算目录",
+        hint="请改用公务卡结算；对方不能刷卡的，请在用途中说明。",
+        evaluate=m05_card_expected.evaluate,
+        parameters=(
+            Parameter("codes", "目录内部门经济分类", "codes", "30211,30215,30216,30217,30231"),
+            Parameter("below", "金额低于（元）", "amount", "50000.00"),
+        ),
+    ),
+    Rule(
+        code="M06",
+        name="收款人黑名单",
+        theme="收款人",
+        severity=Severity.RED,
+        action=Action.BLOCK,
+        basis="财政国库动态监控管理办法：黑名单收款人不得付款",
+        hint="请核对收款人；认为列入有误的请联系国库部门办理移出。",
+        evaluate=m06_black_listed.evaluate,
+        needs=frozenset({Need.LISTED}),
+        start_enabled=True,
     ),
     Rule(
         code="M07",
@@ -107,6 +136,35 @@ _CATALOGUE = (
         basis="财库〔2013〕96号等：零余额账户资金不得转入本单位实有资金账户",
         hint="请改为直接支付给最终收款人；属于允许转款的事项请联系国库部门。",
         evaluate=m07_own_account.evaluate,
+        parameters=(Parameter("allowed", "允许转款的用途词", "words", "工会经费,代扣"),),
+        needs=frozenset({Need.FILED}),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M08",
+        name="向其他预算单位转款",
+        theme="账户",
+        severity=Severity.ORANGE,
+        action=Action.HOLD,
+        basis="预算法实施条例：不同预算单位之间不得以拨代支",
+        hint=f"请改为直接支付给最终收款人，或办理指标调剂；确需转款的请说明依据，{_WAIT}。",
+        evaluate=m08_other_unit.evaluate,
+        needs=frozenset({Need.FILED, Need.LISTED}),
+    ),
+    Rule(
+        code="M09",
+        name="拆分支付",
+        theme="大额",
+        severity=Severity.ORANGE,
+        action=Action.HOLD,
+        basis="财政国库动态监控管理办法：不得拆分支付规避监管",
+        hint=f"请把同一事项并为一笔支付，或说明分次付款的依据，{_WAIT}。",
+        evaluate=m09_split_payment.evaluate,
+        parameters=(
+            Parameter("threshold", "合计标准（元，含）", "amount", "100000.00"),
+            Parameter("days", "工作日数（含当日）", "days", "5"),
+        ),
+        needs=frozenset({Need.EARLIER}),
     ),
     Rule(
         code="M10",
@@ -115,13 +173,352 @@ _CATALOGUE = (
         severity=Severity.ORANGE,
         action=Action.HOLD,
         basis="《政府采购法》第二十八条：不得化整为零规避采购",
-        hint="属于采购的请补填合同编号；不属于采购的请说明情况，等待监控岗人工核实。",
+        hint=f"属于采购的请补填合同编号；不属于采购的请说明情况，{_WAIT}。",
         evaluate=m10_near_procurement_limit.evaluate,
         parameters=(
             Parameter("limit", "采购限额（元）", "amount", "100000.00"),
             Parameter("ratio_from", "起始比例（含）", "ratio", "0.95"),
         ),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M11",
+        name="应采购未采购",
+        theme="采购",
+        severity=Severity.RED,
+        action=Action.BLOCK,
+        basis="《政府采购法》第六十四条：必须实行政府采购的不得自行采购",
+        hint="请先办理政府采购，并填写合同编号后再申请支付。",
+        evaluate=m11_not_procured.evaluate,
+        parameters=(
+            Parameter("tags", "采购标识含", "words", "政府采购"),
+            Parameter("codes", "采购目录部门经济分类", "codes", "31002,31003,31007"),
+            Parameter("amount_from", "起点金额（元，含）", "amount", "100000.00"),
+        ),
+        needs=frozenset({Need.CONTRACT}),
+    ),
+    Rule(
+        code="M12",
+        name="超合同付款",
+        theme="采购",
+        severity=Severity.RED,
+        action=Action.BLOCK,
+        basis="《政府采购法》；合同管理办法：不得超合同付款",
+        hint="请核对合同余额和供应商账户；合同金额变动的请先办理补充合同。",
+        evaluate=None,
+        points=(Point.PAYMENT_SUBMIT,),
+        hard=True,
+        enforced_in="支付提交时在合同锁定下核对并拒绝",
+    ),
+    Rule(
+        code="M13",
+        name="超预付比例",
+        theme="采购",
+        severity=Severity.ORANGE,
+        action=Action.HOLD,
+        basis="政府采购合同管理：预付款按合同约定的比例支付，超出的须核实",
+        hint=f"请上传合同预付条款和担保，或验收后再付；{_WAIT}。",
+        evaluate=m13_over_prepayment.evaluate,
+        parameters=(Parameter("ratio", "首付比例上限", "ratio", "0.30"),),
+        needs=frozenset({Need.CONTRACT}),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M14",
+        name="超指标、超计划、超额度",
+        theme="预算",
+        severity=Severity.RED,
+        action=Action.BLOCK,
+        basis="《预算法》第十三条、第五十七条：无预算不得支出",
+        hint="请减少金额，或先办理指标追加、用款计划。",
+        evaluate=None,
+        points=(Point.PAYMENT_SUBMIT,),
+        hard=True,
+        enforced_in="支付提交时拒绝；数据库约束在其下",
+    ),
+    Rule(
+        code="M15",
+        name="功能、经济科目不匹配",
+        theme="科目",
+        severity=Severity.RED,
+        action=Action.BLOCK,
+        basis="政府收支分类科目；政府经济与部门经济分类对照表",
+        hint="请改选与指标对应的部门经济分类。",
+        evaluate=None,
+        points=(Point.PAYMENT_SUBMIT,),
+        hard=True,
+        enforced_in="支付提交时拒绝",
+    ),
+    Rule(
+        code="M16",
+        name="三公经费超限",
+        theme="三公",
+        severity=Severity.RED,
+        action=Action.BLOCK,
+        basis="《党政机关厉行节约反对浪费条例》：三公经费不得超预算",
+        hint="请减少金额，或先报批调整本单位三公经费年度限额。",
+        evaluate=m16_annual_limit.evaluate,
+        parameters=(
+            Parameter("codes", "三公政府经济分类", "codes", "50206,50207,50208,50303"),
+            Parameter("warn_ratio", "提示比例（含）", "ratio", "0.90"),
+        ),
+        needs=frozenset({Need.ANNUAL}),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M17",
+        name="敏感用途词",
+        theme="用途",
+        severity=Severity.ORANGE,
+        action=Action.HOLD,
+        basis="中央八项规定精神；《党政机关厉行节约反对浪费条例》",
+        hint=f"请核对用途，写明实际支出事项并上传依据，{_WAIT}。",
+        evaluate=m17_sensitive_words.evaluate,
+        parameters=(Parameter("words", "敏感词", "words", "购物卡,礼品,高尔夫,烟酒,旅游"),),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M18",
+        name="重复发票",
+        theme="发票",
+        severity=Severity.RED,
+        action=Action.BLOCK,
+        basis="《会计基础工作规范》：原始凭证不得重复报销",
+        hint="请核对发票号码；换开发票的请填写新发票，误填的请删除重复项。",
+        evaluate=m18_invoice_used.evaluate,
+        needs=frozenset({Need.INVOICES}),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M19",
+        name="疑似重复支付",
+        theme="重复",
+        severity=Severity.ORANGE,
+        action=Action.HOLD,
+        basis="财政国库动态监控管理办法：防止重复支付",
+        hint=f"请核对是否已经付过；确属不同事项的请说明，{_WAIT}。",
+        evaluate=m19_repeated_payment.evaluate,
+        parameters=(Parameter("days", "天数（含）", "days", "10"),),
+        needs=frozenset({Need.EARLIER}),
+    ),
+    Rule(
+        code="M20",
+        name="直达资金偏离用途",
+        theme="直达资金",
+        severity=Severity.RED,
+        action=Action.BLOCK,
+        basis="直达资金监控办法：直达资金不得截留挪用、以拨代支",
+        hint="请改为直接支付给最终受益人或供应商，或改用其他资金的指标。",
+        evaluate=m20_direct_funds.evaluate,
+        parameters=(
+            Parameter("tags", "资金标识含", "words", "直达资金"),
+            Parameter("functions", "允许的功能分类（前缀，空为不限）", "codes", ""),
+            Parameter("projects", "允许的项目（空为不限）", "codes", ""),
+        ),
+        needs=frozenset({Need.FILED}),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M21",
+        name="直达资金支出进度滞后",
+        theme="直达资金",
+        severity=Severity.YELLOW,
+        action=Action.REMIND,
+        basis="直达资金监控办法：加快支出进度",
+        hint="请加快支出；不能形成支出的请报财政部门收回或调整。",
+        evaluate=m21_direct_progress.evaluate,
+        parameters=(
+            Parameter("tags", "资金标识含", "words", "直达资金"),
+            Parameter("lag", "允许滞后序时进度", "ratio", "0.10"),
+            Parameter("days", "下达后无支付天数", "days", "30"),
+        ),
+        points=ONCE_A_DAY,
+    ),
+    Rule(
+        code="M22",
+        name="惠民补贴名单异常",
+        theme="惠民补贴",
+        severity=Severity.ORANGE,
+        action=Action.HOLD,
+        basis="惠民惠农财政补贴资金“一卡通”管理办法",
+        hint=f"请与主管部门核对名单，改正或删除异常人员后重新提交，{_WAIT}。",
+        evaluate=m22_benefit_roster.evaluate,
+        parameters=(Parameter("tolerated", "允许异常人数", "count", "0"),),
+        needs=frozenset({Need.ROSTER}),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M23",
+        name="收款人户名账号不符",
+        theme="收款人",
+        severity=Severity.ORANGE,
+        action=Action.HOLD,
+        basis="人民币银行结算账户管理办法：户名与账号须一致",
+        hint=f"请与收款人核对户名和账号后改正；确认无误的请说明，{_WAIT}。",
+        evaluate=m23_name_and_account.evaluate,
+        parameters=(Parameter("words", "退票原因含", "words", "户名,账号,账户不存在"),),
+        needs=frozenset({Need.FILED, Need.LISTED, Need.RETURNED}),
+    ),
+    Rule(
+        code="M24",
+        name="节假日支付",
+        theme="时间",
+        severity=Severity.YELLOW,
+        action=Action.REMIND,
+        basis="财政国库动态监控管理办法：非工作日支付须关注",
+        hint="请确认确需在非工作日办理；可以等待的请在下一工作日提交。",
+        evaluate=m24_day_off.evaluate,
+        needs=frozenset({Need.CALENDAR}),
+    ),
+    Rule(
+        code="M25",
+        name="年末突击支付",
+        theme="年末",
+        severity=Severity.ORANGE,
+        action=Action.HOLD,
+        basis="财政部关于加强预算执行管理的通知：严禁年底突击花钱",
+        hint=f"请上传合同、验收等付款条件已满足的依据，{_WAIT}。",
+        evaluate=m25_year_end.evaluate,
+        parameters=(
+            Parameter("period", "期间", "date_range", "12-20/12-31"),
+            Parameter("amount_from", "单笔标准（元，含）", "amount", "200000.00"),
+            Parameter("times", "月均倍数", "multiple", "2.5"),
+        ),
+        needs=frozenset({Need.MONTHS}),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M26",
+        name="对私大额",
+        theme="收款人",
+        severity=Severity.ORANGE,
+        action=Action.HOLD,
+        basis="财政国库动态监控管理办法：向个人账户大额支付须核实",
+        hint=f"请上传付给个人的依据；属于工资、补贴的请按名单办理，{_WAIT}。",
+        evaluate=m26_large_to_person.evaluate,
+        parameters=(Parameter("amount_from", "对私标准（元，含）", "amount", "50000.00"),),
+        needs=frozenset({Need.LISTED}),
+    ),
+    Rule(
+        code="M27",
+        name="工资异常",
+        theme="工资",
+        severity=Severity.ORANGE,
+        action=Action.HOLD,
+        basis="工资统一发放管理办法",
+        hint=f"请核对增减人员和调资依据，或改正共用账号，{_WAIT}。",
+        evaluate=m27_salary_change.evaluate,
+        parameters=(Parameter("ratio", "与上期相差比例（不含）", "ratio", "0.05"),),
+        needs=frozenset({Need.ROSTER}),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M28",
+        name="更正、退款频繁",
+        theme="质量",
+        severity=Severity.YELLOW,
+        action=Action.RECORD,
+        basis="财政国库动态监控管理办法：支付质量考核",
+        hint="请查明退款和更正的原因，录入前核对收款人信息和科目。",
+        evaluate=m28_often_corrected.evaluate,
+        parameters=(Parameter("times", "每月次数（不含）", "count", "3"),),
+        points=ONCE_A_DAY,
+        start_enabled=True,
+    ),
+    Rule(
+        code="M29",
+        name="会议、培训、接待标准超限",
+        theme="三公",
+        severity=Severity.ORANGE,
+        action=Action.HOLD,
+        basis="会议费、培训费、国内公务接待管理办法：综合定额标准",
+        hint=f"请关联事前审批单，超出标准的部分由单位核减；确有依据的请说明，{_WAIT}。",
+        evaluate=m29_expense_standard.evaluate,
+        parameters=(Parameter("codes", "会议、培训、接待部门经济分类", "codes", "30215,30216,30217"),),
+        needs=frozenset({Need.EXPENSE}),
+    ),
+    Rule(
+        code="M30",
+        name="专项、基金挪用",
+        theme="专项",
+        severity=Severity.RED,
+        action=Action.BLOCK,
+        basis="《预算法》；政府性基金、专项债券资金不得用于经常性支出",
+        hint="请改选项目支出的部门经济分类，或改用一般公共预算指标。",
+        evaluate=m30_earmarked_funds.evaluate,
+        parameters=(
+            Parameter("natures", "资金性质", "codes", "12,13"),
+            Parameter("tags", "资金标识含", "words", "债券"),
+            Parameter("barred", "不得用于的部门经济分类（前缀）", "codes", "301,302"),
+            Parameter("allowed", "例外的部门经济分类（前缀）", "codes", ""),
+        ),
+        start_enabled=True,
+    ),
+    Rule(
+        code="M31",
+        name="付款账户未备案",
+        theme="账户",
+        severity=Severity.RED,
+        action=Action.BLOCK,
+        basis="财政资金账户管理办法：只有备案账户可以付款",
+        hint="请先办理账户备案或启用，再生成凭证。",
+        evaluate=m31_payer_account.evaluate,
+        points=(Point.VOUCHER,),
+        hard=True,
+        enforced_in="生成凭证时拒绝",
+    ),
+    Rule(
+        code="M32",
+        name="审核超时",
+        theme="时效",
+        severity=Severity.YELLOW,
+        action=Action.REMIND,
+        basis="限时办结制度",
+        hint="请尽快审核，或退回并说明原因。",
+        evaluate=m32_review_overdue.evaluate,
+        parameters=(Parameter("days", "每个节点时限（工作日，含）", "days", "2"),),
+        points=ONCE_A_DAY,
+        start_enabled=True,
+    ),
+    Rule(
+        code="M33",
+        name="非税待查超期",
+        theme="非税",
+        severity=Severity.YELLOW,
+        action=Action.REMIND,
+        basis="非税收入收缴管理办法：待查收入及时清理",
+        hint="请与缴款人和执收单位核对，补录或办理退付。",
+        evaluate=m33_pending_non_tax.evaluate,
+        parameters=(Parameter("days", "时限（工作日，含）", "days", "5"),),
+        points=ONCE_A_DAY,
+        start_enabled=True,
+    ),
+    Rule(
+        code="M34",
+        name="三保保障不足",
+        theme="三保",
+        severity=Severity.ORANGE,
+        action=Action.REMIND,
+        basis="地方“三保”保障工作要求：优先保障三保支出",
+        hint="请报告分管领导，调度库款，暂缓非三保支出。",
+        evaluate=m34_three_guarantees.evaluate,
+        parameters=(Parameter("cover", "保障倍数", "multiple", "1"),),
+        points=ONCE_A_DAY,
+        start_enabled=True,
+    ),
+    Rule(
+        code="M35",
+        name="实付与申请不一致",
+        theme="回单",
+        severity=Severity.RED,
+        action=Action.BLOCK,
+        basis="银行代理国库集中支付业务协议：按凭证付款",
+        hint="请联系代理银行查明并更正回单；款项付错的须追回。回单在改正前不入账、不清算。",
+        evaluate=m35_receipt_differs.evaluate,
+        points=(Point.RECEIPT,),
+        start_enabled=True,
     ),
 )
 
-RULES: dict[str, Rule] = {rule.code: rule for rule in _CATALOGUE}
+RULES: dict[str, Rule] = {rule.code: rule for rule in CATALOGUE}
+HARD: dict[str, Rule] = {rule.code: rule for rule in CATALOGUE if rule.hard}

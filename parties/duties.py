@@ -31,10 +31,13 @@ class Post(TextChoices):
     SYSTEM_ADMIN = "system_admin", "系统管理员"
     SECURITY_ADMIN = "security_admin", "安全保密员"
     SECURITY_AUDITOR = "security_auditor", "安全审计员"
+    SUPERVISOR = "supervisor", "监督查看"
 
 
 UNIT_POSTS = frozenset({Post.UNIT_CLERK, Post.UNIT_REVIEWER, Post.UNIT_LEADER, Post.UNIT_SEALER, Post.UNIT_NAME_SEAL})
 ADMIN_POSTS = frozenset({Post.SYSTEM_ADMIN, Post.SECURITY_ADMIN, Post.SECURITY_AUDITOR})
+# Outside the bureau (纪检监察、审计、人大): sees cases of level one and what became of them, and nothing else.
+OUTSIDE_POSTS = frozenset({Post.SUPERVISOR})
 
 # Sending is what the last seal does, and no post keeps payees apart from making: these two duties have no post of their
 # own, but acts on documents have them, and a post that is given one falls under the matrix at once.
@@ -63,6 +66,7 @@ DUTY_OF = {
     Post.SYSTEM_ADMIN: SYSTEM,
     Post.SECURITY_ADMIN: SECURITY,
     Post.SECURITY_AUDITOR: AUDIT,
+    Post.SUPERVISOR: AUDIT,
 }
 
 _ADMIN = (SYSTEM, SECURITY, AUDIT)

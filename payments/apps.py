@@ -14,6 +14,8 @@ class PaymentsConfig(AppConfig):
         from payments.issuing import on_voucher_answer
         from payments.receiving import apply_payment_receipts
         from payments.refunding import apply_refunds
+        from payments.scheduled_facts import register_sources
+        from payments.screening import declare_registers
         from vouchers import routing
 
         for kind in BY_TYPE:
@@ -24,3 +26,5 @@ class PaymentsConfig(AppConfig):
         for kind in ("2301", "2302"):
             routing.register(kind, apply_clearings, flag=1)
         usage.register(used_by_payments)
+        declare_registers()
+        register_sources()

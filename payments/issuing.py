@@ -33,6 +33,7 @@ from payments.locking import (
 )
 from payments.messages import Names, limit_notice_draft, load_names, payment_voucher_draft
 from payments.models import LimitNotice, PaymentDetail, PaymentRequest
+from payments.screening import check_payer, record_payer_refusals
 from payments.states import REQUEST_FLOW
 from payments.submitting import reservation
 from seals.approvals import Prepared, Proof, Shown, prepare_for, summary_of_payees, take
@@ -51,7 +52,8 @@ def issue_payment_vouchers(*, request_ids: Sequence[UUID], maker: Actor, now: da
     Who makes it out, the treasury or the unit, follows from the payment method. At most CHUNK ids.
 
     Refused per item: not_found, transition_not_allowed, role_required, acted_before, approvals_incomplete,
-    content_changed. :raises DayClosed: if no business day is open.
+    content_changed, monitoring_blocks (M31: the account may not pay; the alert is kept).
+    :raises DayClosed: if no business day is open.
     """
     context = context_for(maker, now)
     requests = lock_requests(request_ids, maker)
@@ -64,8 +66,10 @@ def issue_payment_vouchers(*, request_ids: Sequence[UUID], maker: Actor, now: da
         if maker.person_id in approvals.persons(request):
             raise ActedBefore("您审核过本单，不能制单（岗位分离）。", field="maker")
         approvals.check(request, content_digest(request, details[request.id]))
+        check_payer(request)
 
     outcome = judge(requests, request_ids, check)
+    record_payer_refusals(requests, outcome.refused, context)
     if not outcome.accepted:
         return outcome
     names = load_names(outcome.accepted)

@@ -153,6 +153,7 @@ class PaymentDetail(RegionYearModel):
                 | (Q(state=DetailState.PAID) & Q(amount_refunded__gte=0) & Q(amount_refunded__lte=F("amount"))),
             ),
         ]
+        indexes = [models.Index(fields=["adm_div_code", "payee_account_no"], name="detail_by_payee_account")]
         triggers = [
             DETAIL_FLOW.trigger("detail_moves"),
             pgtrigger.Trigger(

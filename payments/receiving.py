@@ -17,6 +17,7 @@ from payments.errors import PaymentUnknown, ReceiptAmountDiffers, ReceiptIncompl
 from payments.issuing import issue_limit_notices
 from payments.locking import context_for, lock_requests_of_vouchers
 from payments.models import PaymentDetail, PaymentReceipt, PaymentRequest, ReceiptLine
+from payments.receipt_alerts import record_differences
 from payments.states import REQUEST_FLOW, DetailState, RequestState
 from vouchers.checks import wire_amount, wire_date
 from vouchers.routing import Applied, InboundVoucher, Verdict
@@ -71,7 +72,9 @@ def apply_payment_receipts(messages: Sequence[InboundVoucher], now: datetime) ->
     details = details_of(requests.values())
     verdicts: dict[UUID, Verdict] = {}
     receipts: list[_Receipt] = []
+    different: list[tuple[PaymentRequest, TreasuryError]] = []
     for inbound in messages:
+        request = None
         try:
             request = requests.get(inbound.voucher.id) if inbound.voucher else None
             if request is None or request.state not in (RequestState.SEALED, RequestState.ACCEPTED):
@@ -80,6 +83,9 @@ def apply_payment_receipts(messages: Sequence[InboundVoucher], now: datetime) ->
             verdicts[inbound.message.pk] = Applied()
         except TreasuryError as refusal:
             verdicts[inbound.message.pk] = refusal
+            if request is not None and isinstance(refusal, ReceiptAmountDiffers | ReceiptPayeeDiffers):
+                different.append((request, refusal))
+    record_differences(different, context)
     _store(receipts, context)
     for sender in dict.fromkeys(receipt.inbound.sender.organisation for receipt in receipts):
         mine = [receipt for receipt in receipts if receipt.inbound.sender.organisation == sender]
@@ -108,7 +114,7 @@ def _read(inbound: InboundVoucher, request: PaymentRequest, details: Sequence[Pa
     receipt = _Receipt(inbound, request, lines, paid_on, main.get("XAgentBusinessNo", "")[:42])
     if stated != receipt.amount_paid:
         raise ReceiptAmountDiffers(
-            "回单实付合计与明细之和不符。", field="XPayAmt", stated=stated, lines=receipt.amount_paid
+            "回单实付合计与明细之和不符。", field="XPayAmt", stated=stated, expected=receipt.amount_paid
         )
     if receipt.amount_paid > 0 and not receipt.bank_serial:
         raise ReceiptIncomplete("回单缺少银行交易流水号。", field="XAgentBusinessNo")
@@ -124,7 +130,9 @@ def _line(position: int, values: Mapping[str, str], detail: PaymentDetail, paid_
         )
     for tag, ours in (("XPayeeAcctNo", detail.payee_account_no), ("XPayeeAcctName", detail.payee_name)):
         if values.get(tag) and values[tag] != ours:
-            raise ReceiptPayeeDiffers("实际收款人与应付不符。", field=f"{where}.{tag}", stated=values[tag])
+            raise ReceiptPayeeDiffers(
+                "实际收款人与应付不符。", field=f"{where}.{tag}", stated=values[tag], expected=ours
+            )
     if amount == 0 and not values.get("XAddWord"):
         raise ReceiptIncomplete("失败明细须写明原因。", field=f"{where}.XAddWord")
     if amount > 0 and not values.get("XAgentBusinessNo"):

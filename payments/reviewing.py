@@ -1,21 +1,24 @@
 """Reviewing: approve, return, reject; the disposition of held requests; giving up a draft."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
-from budget.entries import Context, lock_balances, post
+from budget.entries import lock_balances, post
 from core.actors import Actor
 from core.batch import update_from_values
 from core.outcomes import Outcome, judge
 from core.transitions import check_move, move
+from monitoring.errors import AttachmentRequired
 from monitoring.facts import Hit
 from monitoring.levels import Action
 from monitoring.models import Alert
-from monitoring.services import dispose, passed_rules, record_hits, screen
+from monitoring.points import Point
+from monitoring.services import dispose, passed_rules, record_hits
+from monitoring.states import AlertState
 from parties.delegating import acting_note
 from parties.errors import ActedBefore
 from parties.review import check_reviewer, earlier_deciders, load_chains, record_decisions, seat_of
@@ -23,9 +26,10 @@ from payments.content import details_of, shown_request
 from payments.drafting import unlink_reissues
 from payments.errors import ContentChanged, MonitoringBlocks, ReasonRequired
 from payments.locking import check_reason, context_for, lock_requests, read_requests
-from payments.models import PaymentDetail, PaymentRequest
+from payments.models import PaymentRequest
+from payments.screening import Screened, screened
 from payments.states import REQUEST_FLOW
-from payments.submitting import facts_of, reservation, with_own_accounts
+from payments.submitting import reservation
 from seals.approvals import Prepared, Proof, Shown, prepare_for, take
 
 RETURN_REASONS = {
@@ -135,7 +139,8 @@ def approve_payment_requests(
 
     outcome = judge(requests, request_ids, check)
     last = [r for r in outcome.accepted if waiting.is_last(r)]
-    held, new_hits = _screen_again(outcome, last, details, context)
+    asked = screened(last, details, context, Point.FINAL_APPROVAL)
+    held, new_hits = _screen_again(outcome, last, asked)
     held_ids, last_ids = {r.id for r in held}, {r.id for r in last}
     decided = [r for r in outcome.accepted if r.id not in held_ids]
     record_decisions(
@@ -148,11 +153,7 @@ def approve_payment_requests(
         seats={r.id: waiting.seat(r) for r in decided},
     )
     move(REQUEST_FLOW, held, "hold", by=reviewer, at=now)
-    record_hits(
-        facts=[facts_of(r, details[r.id], context, frozenset()) for r in held],
-        hits={r.id: new_hits[r.id] for r in held},
-        at=now,
-    )
+    record_hits(facts=asked.of(held), hits={r.id: new_hits[r.id] for r in held}, at=now, point=Point.FINAL_APPROVAL)
     final_ids = last_ids - held_ids
     final = [r for r in outcome.accepted if r.id in final_ids]
     staying = [r for r in outcome.accepted if r.id not in last_ids and not waiting.completes(r)]
@@ -174,15 +175,12 @@ def _revision(request: PaymentRequest) -> int:
 
 
 def _screen_again(
-    outcome: Outcome[PaymentRequest],
-    last: list[PaymentRequest],
-    details: Mapping[UUID, Sequence[PaymentDetail]],
-    context: Context,
+    outcome: Outcome[PaymentRequest], last: list[PaymentRequest], asked: Screened
 ) -> tuple[list[PaymentRequest], dict[UUID, list[Hit]]]:
     """Ask the rules again before the final approval; what a disposition has passed for this revision stays passed."""
     if not last:
         return [], {}
-    hits = screen([facts_of(r, details[r.id], context, own) for r, own in with_own_accounts(last)])
+    hits = asked.hits
     passed = passed_rules([r.id for r in last])
     known = _alerted_rules(last)
     held = []
@@ -191,9 +189,12 @@ def _screen_again(
         # One alert per rule and revision: a rule that has reminded before cannot hold now, nobody could dispose of it.
         new = [h for h in new if h.action == Action.BLOCK or (request.id, request.revision, h.rule_code) not in known]
         blocking = [h for h in new if h.action == Action.BLOCK]
-        if blocking:
+        if request.id in asked.refusals:
+            outcome.refused[request.id] = asked.refusals[request.id][0]
+            outcome.accepted.remove(request)
+        elif blocking:
             outcome.refused[request.id] = MonitoringBlocks(
-                blocking[0].message, field="monitoring", rule=blocking[0].rule_code
+                blocking[0].told, field="monitoring", rule=blocking[0].rule_code
             )
             outcome.accepted.remove(request)
         elif any(h.action == Action.HOLD for h in new):
@@ -306,6 +307,8 @@ def dispose_held_requests(
             raise ActedBefore("您是本单录入人，不能处置本单的预警（岗位分离）。", field="officer")
 
     outcome = judge(lock_requests(request_ids, officer), request_ids, check)
+    if passed:
+        _refuse_without_attachments(outcome)
     if not outcome.accepted:
         return outcome
     dispose(
@@ -321,6 +324,15 @@ def dispose_held_requests(
         post([reservation(r, -1, "release", "监控退回") for r in outcome.accepted], context)
         _raise_revision(outcome.accepted)
     return outcome
+
+
+def _refuse_without_attachments(outcome: Outcome[PaymentRequest]) -> None:
+    """A hold whose rule asks for files is not passed without any (one query)."""
+    asked = Alert.objects.filter(document_id=OuterRef("pk"), state=AlertState.PENDING, attachment_required=True)
+    bare = PaymentRequest.objects.filter(pk__in=[r.id for r in outcome.accepted], attachments=None)
+    for pk in bare.filter(Exists(asked)).values_list("pk", flat=True):
+        outcome.refused[pk] = AttachmentRequired("该规则要求附件，单据没有附件，不能放行。", field="attachments")
+    outcome.accepted[:] = [r for r in outcome.accepted if r.id not in outcome.refused]
 
 
 @transaction.atomic(durable=True)

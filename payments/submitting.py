@@ -17,19 +17,18 @@ from core.batch import update_from_values
 from core.errors import TreasuryError, ValidationFailed
 from core.outcomes import Outcome, judge
 from core.transitions import check_move, move
-from monitoring.facts import Hit, PayeeFacts, PaymentFacts
+from monitoring.facts import Hit
 from monitoring.levels import Action, worst_action
-from monitoring.services import record_hits, screen
+from monitoring.points import Point
+from monitoring.services import record_hits
 from parties.chain_rules import ChainFacts
-from parties.models import BankAccount
 from parties.review import choose_chains, start_on_chains
 from payments import accounts, contract_use, register_checks
 from payments.content import content_digest, details_of
 from payments.locking import context_for, lock_requests
 from payments.models import PaymentDetail, PaymentRequest
+from payments.screening import Screened, screened
 from payments.states import REQUEST_FLOW
-
-CASH_ACCOUNT_KINDS = (BankAccount.Kind.UNIT_BASIC, BankAccount.Kind.UNIT_SPECIAL)
 
 
 @transaction.atomic(durable=True)
@@ -52,50 +51,15 @@ def submit_payment_requests(*, request_ids: Sequence[UUID], clerk: Actor, now: d
     _check_codes(outcome)
     not_payable = accounts.refusals(outcome.accepted)
     _refuse(outcome, lambda request: not_payable.get(request.id, []))
-    hits = screen([facts_of(r, details[r.id], context, own) for r, own in with_own_accounts(outcome.accepted)])
+    asked = screened(outcome.accepted, details, context, Point.PAYMENT_SUBMIT)
     balances = lock_balances([r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted])
-    _check_available(outcome, balances, hits)
-    blocked = {r.id for r in outcome.accepted if worst_action(hits.get(r.id, [])) == Action.BLOCK}
+    _check_available(outcome, balances, asked.hits)
+    blocked = {r.id for r in outcome.accepted if worst_action(asked.hits.get(r.id, [])) == Action.BLOCK}
     against = contract_use.refusals(outcome.accepted, details, on=context.business_date, blocked=blocked)
     _refuse(outcome, lambda request: against.get(request.id, []))
     _check_registers(outcome, details, context.business_date)
-    _store(outcome.accepted, details, hits, context, clerk)
+    _store(outcome.accepted, details, asked, context, clerk)
     return outcome
-
-
-def facts_of(
-    request: PaymentRequest, details: Sequence[PaymentDetail], context: Context, own_accounts: frozenset[str]
-) -> PaymentFacts:
-    """Return what the rules are told about a request."""
-    return PaymentFacts(
-        document_id=request.id,
-        document_type=request._meta.label,
-        document_no=request.request_no,
-        revision=request.revision,
-        adm_div_code=request.adm_div_code,
-        fiscal_year=request.fiscal_year,
-        unit_code=request.unit.code,
-        amount=request.amount,
-        payment_mode=request.payment_mode,
-        business_type=request.business_type,
-        settlement=request.settlement,
-        purpose=request.purpose,
-        contract_no=request.contract_no,
-        cash_reason=request.cash_reason,
-        payees=tuple(PayeeFacts(d.payee_name, d.payee_account_no, d.amount) for d in details),
-        own_accounts=own_accounts,
-        is_reissue=request.reissue_of_id is not None,
-        business_date=context.business_date,
-    )
-
-
-def with_own_accounts(requests: Sequence[PaymentRequest]) -> list[tuple[PaymentRequest, frozenset[str]]]:
-    """Pair requests with the cash accounts of their own unit (one query)."""
-    accounts: dict[UUID, set[str]] = {}
-    rows = BankAccount.objects.filter(unit_id__in={r.unit_id for r in requests}, kind__in=CASH_ACCOUNT_KINDS)
-    for unit_id, account_no in rows.values_list("unit_id", "account_no"):
-        accounts.setdefault(unit_id, set()).add(account_no)
-    return [(request, frozenset(accounts.get(request.unit_id, ()))) for request in requests]
 
 
 def _check_codes(outcome: Outcome[PaymentRequest]) -> None:
@@ -183,7 +147,7 @@ def _refuse(outcome: Outcome[PaymentRequest], check: Callable[[PaymentRequest], 
 def _store(
     requests: list[PaymentRequest],
     details: dict[UUID, list[PaymentDetail]],
-    hits: dict[UUID, list[Hit]],
+    asked: Screened,
     context: Context,
     clerk: Actor,
 ) -> None:
@@ -197,9 +161,8 @@ def _store(
     columns = {"chain_id": "uuid", "node": "smallint", "submitted_on": "date", "content_digest": "text"}
     rows = sorted((r.id, r.chain_id, r.node, r.submitted_on, r.content_digest) for r in requests)
     update_from_values(PaymentRequest, columns, rows)
-    seen = [facts_of(r, details[r.id], context, frozenset()) for r in requests if hits.get(r.id)]
-    record_hits(facts=seen, hits={r.id: hits[r.id] for r in requests if hits.get(r.id)}, at=context.at)
-    by_action = _by_action(requests, hits)
+    record_hits(facts=asked.of(requests), hits=asked.hits, at=context.at)
+    by_action = _by_action(requests, asked.hits)
     for action, members in by_action.items():
         move(REQUEST_FLOW, members, action, by=clerk, at=context.at)
     post([reservation(r, 1, "reserve") for r in by_action["submit"] + by_action["hold"]], context)

@@ -1,28 +1,32 @@
 """M04 现金超结算起点: cash above the settlement threshold needs a reason.
 
-Source: 现金管理暂行条例 art. 5 (结算起点 1,000 yuan).
-"""
+Source: 现金管理暂行条例 art. 5 (结算起点 1,000 yuan)."""
 
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any
 
-from monitoring.facts import PaymentFacts
+from monitoring.facts import Finding, PaymentFacts
+from monitoring.parameters import amount, plain, yuan_text
 
 CASH_CHEQUE = "3"  # SetModeCode on the wire
 
 
-def evaluate(facts: PaymentFacts, parameters: Mapping[str, str]) -> tuple[str, dict[str, Any]] | None:
+def evaluate(facts: PaymentFacts, parameters: Mapping[str, str]) -> Finding | None:
     """Hit if paid by cash cheque and `above` < amount ≤ `up_to` (yuan)."""
-    above, up_to = Decimal(parameters["above"]), Decimal(parameters["up_to"])
+    above, up_to = amount(parameters, "above"), amount(parameters, "up_to")
     if facts.settlement != CASH_CHEQUE or not above < facts.amount <= up_to:
         return None
-    message = f"现金支付 {facts.amount:,.2f} 元，超过结算起点 {above:,.2f} 元。"
-    message += f"现金理由：{facts.cash_reason}。" if facts.cash_reason.strip() else "未填写现金理由，请补充说明。"
-    return message, {
-        "amount": f"{facts.amount:.2f}",
-        "settlement": facts.settlement,
-        "above": f"{above:.2f}",
-        "up_to": f"{up_to:.2f}",
-        "cash_reason": facts.cash_reason,
-    }
+    text = f"现金支付 {yuan_text(facts.amount)}，超过结算起点 {yuan_text(above)}。"
+    text += f"现金理由：{facts.cash_reason}。" if facts.cash_reason.strip() else "未填写现金理由，请补充说明。"
+    return Finding(
+        field="cash_reason",
+        label="结算方式：现金支票",
+        limit=yuan_text(above),
+        text=text,
+        seen=plain(
+            amount=facts.amount,
+            settlement=facts.settlement,
+            above=above,
+            up_to=up_to,
+            cash_reason=facts.cash_reason,
+        ),
+    )

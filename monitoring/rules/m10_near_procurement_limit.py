@@ -1,23 +1,21 @@
 """M10 接近采购限额: just under the procurement limit and without a contract looks like a purchase cut to size."""
 
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any
 
-from monitoring.facts import PaymentFacts
+from monitoring.facts import Finding, PaymentFacts
+from monitoring.parameters import amount, plain, yuan_text
 
 
-def evaluate(facts: PaymentFacts, parameters: Mapping[str, str]) -> tuple[str, dict[str, Any]] | None:
+def evaluate(facts: PaymentFacts, parameters: Mapping[str, str]) -> Finding | None:
     """Hit if `ratio_from` × `limit` ≤ amount < `limit` (yuan) and the payment names no contract."""
-    limit, ratio = Decimal(parameters["limit"]), Decimal(parameters["ratio_from"])
+    limit, ratio = amount(parameters, "limit"), amount(parameters, "ratio_from")
     if facts.contract_no.strip() or not limit * ratio <= facts.amount < limit:
         return None
-    return (
-        f"支付 {facts.amount:,.2f} 元，为采购限额 {limit:,.2f} 元的 {facts.amount / limit:.2%}，且未关联合同。",
-        {
-            "amount": f"{facts.amount:.2f}",
-            "limit": f"{limit:.2f}",
-            "ratio_from": str(ratio),
-            "contract_no": facts.contract_no,
-        },
+    return Finding(
+        field="contract_no",
+        label="合同编号",
+        limit=yuan_text(limit),
+        text=f"支付 {yuan_text(facts.amount)}，为采购限额 {yuan_text(limit)}的 {facts.amount / limit:.2%}，"
+        "且未关联合同。",
+        seen=plain(amount=facts.amount, limit=limit, contract_no=facts.contract_no) | {"ratio_from": str(ratio)},
     )

@@ -198,6 +198,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep_inbox": {"task": "vouchers.sweep_inbox", "schedule": 2.0, "options": {"expires": 4}},
     "resolve_unknown": {"task": "vouchers.resolve_unknown", "schedule": 2.0, "options": {"expires": 4}},
     "forget_old_keys": {"task": "core.forget_old_keys", "schedule": 24 * 3600.0},
+    "run_scheduled": {"task": "monitoring.run_scheduled", "schedule": 600.0, "options": {"expires": 600}},
     "forget_nonces": {"task": "vouchers.forget_nonces", "schedule": 600.0},
     "sequence": {"task": "evidence.sequence", "schedule": 1.0, "options": {"expires": 2}},
     "make_roots": {"task": "evidence.make_roots", "schedule": 5.0, "options": {"expires": 10}},

@@ -6,7 +6,16 @@ from typing import Any
 
 from budget.states import ADJUSTMENT_FLOW, PLAN_FLOW, AdjustmentState, PlanState
 from core.transitions import StateMachine
-from monitoring.states import ALERT_FLOW, AlertState
+from monitoring.states import (
+    ALERT_FLOW,
+    CASE_FLOW,
+    CHANGE_FLOW,
+    ENTRY_FLOW,
+    AlertState,
+    CaseState,
+    ChangeState,
+    EntryState,
+)
 from payments.states import REQUEST_FLOW, RequestState
 from reconciliation.audit.findings import Invariant, SqlCheck, in_region
 from reconciliation.states import DISCREPANCY_FLOW, SHEET_FLOW, DiscrepancyState, SheetState
@@ -35,6 +44,10 @@ HISTORIES = (
     History(
         "monitoring.Alert", "monitoring_alert", ALERT_FLOW, (AlertState.NOTED, AlertState.PENDING, AlertState.BLOCKED)
     ),
+    History("monitoring.Case", "monitoring_case", CASE_FLOW, (CaseState.AWAITING,)),
+    History("monitoring.RuleChange", "monitoring_rulechange", CHANGE_FLOW, (ChangeState.PROPOSED,)),
+    History("monitoring.ListedPayee", "monitoring_listedpayee", ENTRY_FLOW, (EntryState.PROPOSED,)),
+    History("monitoring.AnnualLimit", "monitoring_annuallimit", ENTRY_FLOW, (EntryState.PROPOSED,)),
     History("reconciliation.Sheet", "reconciliation_sheet", SHEET_FLOW, (SheetState.MATCHED, SheetState.DIFFERENT)),
     # What a person accepted stays accepted in the next run: such a difference begins resolved.
     History(
