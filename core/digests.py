@@ -1,7 +1,7 @@
 """SM3 (GB/T 32905) from the library Python's ssl uses, else from `cryptography`; both pass the standard's vectors."""
 
 import hashlib
-from typing import IO
+from typing import IO, Any
 
 from cryptography.hazmat.primitives import hashes
 
@@ -21,12 +21,28 @@ def sm3_hex(data: bytes) -> str:
     return sm3(data).hex()
 
 
+class Sm3:
+    """The same over bytes that come in pieces: `update` each, then ask once for `hexdigest`."""
+
+    def __init__(self) -> None:
+        self._digest: Any
+        try:
+            self._digest = hashlib.new("sm3")
+        except ValueError:
+            self._digest = hashes.Hash(hashes.SM3())
+
+    def update(self, data: bytes) -> None:
+        self._digest.update(data)
+
+    def hexdigest(self) -> str:
+        if isinstance(self._digest, hashes.Hash):
+            return self._digest.finalize().hex()
+        return str(self._digest.hexdigest())
+
+
 def sm3_stream(file: IO[bytes]) -> str:
     """The SM3 (hex) of what is left of a file, read piece by piece."""
-    try:
-        digest = hashlib.new("sm3")
-    except ValueError:
-        return sm3_hex(file.read())
+    digest = Sm3()
     while piece := file.read(1 << 20):
         digest.update(piece)
     return digest.hexdigest()

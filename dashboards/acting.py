@@ -120,7 +120,7 @@ def _action_id(request: HttpRequest) -> str:
 
 def _payload(request: HttpRequest) -> bytes:
     fields = sorted((name, values) for name, values in request.POST.lists() if name not in _BESIDES)
-    files = sorted((name, file.name, _digest(file)) for name, file in request.FILES.items())
+    files = sorted((name, file.name, _digest(file)) for name, sent in request.FILES.lists() for file in sent)
     return json.dumps([request.path, fields, files], ensure_ascii=False).encode()
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -12,8 +13,8 @@ from core.errors import AmountInvalid, TreasuryError, ValidationFailed
 from core.money import wire_yuan, yuan
 from dashboards.acting import uuid_or_none
 from dashboards.errors import ChoiceInvalid, TextInvalid
-from payments.models import PaymentDetail, PaymentRequest
-from payments.services import DetailInput, RequestInput
+from payments.models import InvoiceUse, PaymentDetail, PaymentRequest
+from payments.services import DetailInput, InvoiceInput, RequestInput
 
 FIELDS = (
     *("indicator", "business_type", "settlement", "dept_economic_code", "purpose", "contract_no", "cash_reason"),
@@ -25,6 +26,7 @@ LINE_FIELDS = (
     *("payee_name", "payee_account_no", "payee_bank_name", "payee_bank_no", "amount", "remark"),
     *("reference", "reissue_of"),
 )
+INVOICE_FIELDS = ("code", "number", "amount", "seller_name", "seller_tax_id", "issued_on")
 LABELS = {
     "indicator": "指标",
     "business_type": "业务类型",
@@ -43,31 +45,36 @@ LABELS = {
     "remark": "备注",
     "reference": "业务凭据号",
     "details": "收款明细",
+    "code": "发票代码",
+    "number": "发票号码",
+    "seller_name": "销售方",
+    "seller_tax_id": "销售方税号",
+    "issued_on": "开票日期",
 }
 _LINE_KEY = re.compile(r"lines-([0-9]{1,4})-(" + "|".join(LINE_FIELDS) + r")", re.ASCII)
+_INVOICE_KEY = re.compile(r"invoices-([0-9]{1,4})-(" + "|".join(INVOICE_FIELDS) + r")", re.ASCII)
 _DETAIL_FIELD = re.compile(r"details\.([0-9]+)\.(\w+)", re.ASCII)
+_INVOICE_FIELD = re.compile(r"invoices\.([0-9]+)\.(\w+)", re.ASCII)
 
 Line = dict[str, str]
 
 
 @dataclass
 class PaymentForm:
-    """A payment request as text: what stands in the fields, and one dictionary for each payee line."""
+    """A payment request as text: what stands in the fields, one dictionary for each payee line and each invoice."""
 
     values: dict[str, str] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
+    invoices: list[Line] = field(default_factory=list)
     extra: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_post(cls, post: QueryDict) -> "PaymentForm":
-        """Read the fields; payee lines are `lines-N-<field>`, in the order of N, wholly empty ones left out."""
-        rows: dict[int, Line] = {}
-        for key, value in post.items():
-            match = _LINE_KEY.fullmatch(key)
-            if match:
-                rows.setdefault(int(match[1]), dict.fromkeys(LINE_FIELDS, ""))[match[2]] = str(value).strip()
-        lines = [rows[number] for number in sorted(rows) if any(rows[number].values())]
-        return cls({name: post.get(name, "").strip() for name in FIELDS}, lines, _extra(post))
+        """Read the fields; payee lines are `lines-N-<field>`, invoices `invoices-N-<field>`, in the order of N, wholly
+        empty ones left out; extension fields are `extra-<key>`."""
+        values = {name: post.get(name, "").strip() for name in FIELDS}
+        invoices = _rows(post, _INVOICE_KEY, INVOICE_FIELDS)
+        return cls(values, _rows(post, _LINE_KEY, LINE_FIELDS), invoices, _extra(post))
 
     @classmethod
     def from_request(cls, request: PaymentRequest) -> "PaymentForm":
@@ -77,7 +84,8 @@ class PaymentForm:
         repeated = dict(PaymentDetail.objects.filter(reissued_as__in=details).values_list("reissued_as_id", "pk"))
         lines = [_line(detail, repeated.get(detail.pk)) for detail in details]
         referred = {name: str(getattr(request, f"{name}_id") or "") for name in REFERRING}
-        return cls({**referred, **values}, lines, dict(request.extra))
+        invoices = [_invoice_line(use) for use in request.invoices.all()]
+        return cls({**referred, **values}, lines, invoices, dict(request.extra))
 
     @classmethod
     def repeating(cls, request: PaymentRequest, failed: list[PaymentDetail]) -> "PaymentForm":
@@ -94,7 +102,12 @@ class PaymentForm:
             for number, line in enumerate(self.lines)
             if not post.get(f"lines-{number}-left_out")
         ]
-        return PaymentForm(values, lines, self.extra | _extra(post))
+        invoices = [
+            {name: post.get(f"invoices-{number}-{name}", value).strip() for name, value in line.items()}
+            for number, line in enumerate(self.invoices)
+        ]
+        kept = [line for line in invoices if any(line.values())]
+        return PaymentForm(values, lines, kept, self.extra | _extra(post))
 
     def parse(self) -> RequestInput:
         """Return the input of the service.
@@ -110,12 +123,17 @@ class PaymentForm:
         beneficiary = uuid_or_none(self.values.get("beneficiary_unit"))
         found += [e for key, value in self.extra.items() for e in _text_findings(value, f"extra.{key}", "扩展信息")]
         details = tuple(self._detail(number, line, found) for number, line in enumerate(self.lines, start=1))
+        invoices = tuple(_invoice(number, line, found) for number, line in enumerate(self.invoices, start=1))
         if found or indicator_id is None:
             raise ValidationFailed(found)
         rest = {name: self.values[name] for name in FIELDS if name not in REFERRING}
-        extra = {key: value for key, value in self.extra.items() if value}
         return RequestInput(
-            indicator_id=indicator_id, beneficiary_unit_id=beneficiary, details=details, extra=extra, **rest
+            indicator_id=indicator_id,
+            beneficiary_unit_id=beneficiary,
+            details=details,
+            invoices=invoices,
+            extra={key: value for key, value in self.extra.items() if value},
+            **rest,
         )
 
     @staticmethod
@@ -155,6 +173,37 @@ def _line(detail: PaymentDetail, reissue_of: UUID | None) -> Line:
     return line | {"amount": wire_yuan(detail.amount), "reissue_of": str(reissue_of or "")}
 
 
+def _rows(post: QueryDict, key_form: re.Pattern[str], fields: tuple[str, ...]) -> list[Line]:
+    rows: dict[int, Line] = {}
+    for key, value in post.items():
+        match = key_form.fullmatch(key)
+        if match:
+            rows.setdefault(int(match[1]), dict.fromkeys(fields, ""))[match[2]] = str(value).strip()
+    return [rows[number] for number in sorted(rows) if any(rows[number].values())]
+
+
+def _invoice_line(use: InvoiceUse) -> Line:
+    texts = {name: str(getattr(use, name)) for name in INVOICE_FIELDS}
+    return texts | {"amount": wire_yuan(use.amount), "issued_on": use.issued_on.isoformat()}
+
+
+def _invoice(number: int, line: Line, found: list[TreasuryError]) -> InvoiceInput:
+    where = f"invoices.{number}"
+    for name in INVOICE_FIELDS:
+        found += _text_findings(line[name], f"{where}.{name}", LABELS[name])
+    amount, issued_on = Decimal("0.00"), date.min
+    try:
+        amount = yuan(line["amount"], field=f"{where}.amount")
+    except AmountInvalid as error:
+        found.append(error)
+    try:
+        issued_on = datetime.strptime(line["issued_on"], "%Y-%m-%d").date()
+    except ValueError:
+        found.append(TextInvalid("开票日期应写作 2026-06-15。", field=f"{where}.issued_on"))
+    rest = {name: line[name] for name in INVOICE_FIELDS if name not in ("amount", "issued_on")}
+    return InvoiceInput(amount=amount, issued_on=issued_on, **rest)
+
+
 def _text_findings(value: str, name: str, label: str) -> list[TreasuryError]:
     if value.isprintable():
         return []
@@ -168,12 +217,18 @@ def html_id(name: str) -> str:
         return f"lines-{int(match[1]) - 1}-{match[2]}"
     if name.startswith("extra."):
         return EXTRA + name.removeprefix("extra.")
+    match = _INVOICE_FIELD.fullmatch(name)
+    if match:
+        return f"invoices-{int(match[1]) - 1}-{match[2]}"
     named = {"indicator_id": "indicator", "beneficiary_unit_id": "beneficiary_unit"}
     return (named | dict.fromkeys(("details", "amount", "reissue_of"), "lines")).get(name, name)
 
 
 def at_line(name: str, message: str) -> str:
     """Return a finding with the number of the payee line it is about, if it is about one."""
+    invoice = _INVOICE_FIELD.fullmatch(name)
+    if invoice:
+        return f"第 {invoice[1]} 张发票：{message}"
     match = _DETAIL_FIELD.fullmatch(name)
     return f"第 {match[1]} 行：{message}" if match and not message.startswith("第 ") else message
 

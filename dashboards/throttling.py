@@ -36,6 +36,23 @@ class OfEverybody(_Rate):
         return f"throttle:{self.scope}"
 
 
+class OfPhone(OfAddress):
+    """One phone that adds files without a log-in."""
+
+    scope, setting, otherwise = "phone-address", "GUOKU_PHONE_RATE", "60/min"
+
+
+class OfPhones(OfEverybody):
+    """All phones together."""
+
+    scope, setting, otherwise = "phone", "GUOKU_PHONE_TOTAL_RATE", "600/min"
+
+
+def may_send(request: HttpRequest) -> bool:
+    """Count this request of a phone; False if it is one too many."""
+    return all(throttle.allow_request(request, None) for throttle in (OfPhone(), OfPhones()))
+
+
 def may_ask(request: HttpRequest) -> bool:
     """Count this request; False if it is one too many. A refused address does not use up what all may ask."""
     return all(throttle.allow_request(request, None) for throttle in (OfAddress(), OfEverybody()))

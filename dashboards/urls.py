@@ -14,6 +14,7 @@ from dashboards.views import (
     monitoring,
     payment_form,
     payments,
+    phone,
     plans,
     projects,
     reconciliation,
@@ -118,4 +119,15 @@ urlpatterns = [
     path("projects/new/", projects.new_project, name="project-new"),
     path("projects/<uuid:pk>/", projects.project_ledger, name="project-ledger"),
     path("projects/<uuid:pk>/decide/", projects.decide, name="project-decide"),
+    # Attachments
+    path("payments/<uuid:pk>/attachments/list/", attachments.attached_list, name="attachment-list"),
+    path("payments/<uuid:pk>/attachments/phone/", attachments.open_phone, name="attachment-phone"),
+    path("payments/<uuid:pk>/attachments/phone/close/", attachments.close_phone, name="attachment-phone-close"),
+    path("payments/<uuid:pk>/attachments/<uuid:attachment_pk>/remove/", attachments.remove, name="attachment-remove"),
+    path(
+        "payments/<uuid:pk>/attachments/<uuid:attachment_pk>/pages/<int:page>/",
+        attachments.page,
+        name="attachment-page",
+    ),
+    path("phone/<str:token>/", phone.phone, name="phone"),  # for the phone that was shown the picture, without log-in
 ]

@@ -7,6 +7,7 @@ from payments.models import (
     Clearing,
     ClearingLine,
     ExtensionField,
+    InvoiceUse,
     LimitNotice,
     PaymentDetail,
     PaymentReceipt,
@@ -50,6 +51,6 @@ class PaymentRequestAdmin(ReadOnlyAdmin):
 
 
 admin.site.register(
-    [PaymentDetail, Attachment, PaymentReceipt, ReceiptLine, Refund, Clearing, ClearingLine, LimitNotice],
+    [PaymentDetail, Attachment, InvoiceUse, PaymentReceipt, ReceiptLine, Refund, Clearing, ClearingLine, LimitNotice],
     ReadOnlyAdmin,
 )

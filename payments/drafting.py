@@ -1,4 +1,4 @@
-"""Writing down a request: drafts, their details, attachments, and the reissue of failed rows."""
+"""Writing down a request: drafts, their details and invoices, and the reissue of failed rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from core.transitions import check_move, move
 from parties.models import BudgetUnit
 from payments.errors import FieldInvalid, ReissueRefused
 from payments.extensions import Extensions
+from payments.invoice_use import InvoiceInput, invoice_findings, name_invoices
 from payments.locking import (
     action_keys,
     context_for,
@@ -26,7 +27,7 @@ from payments.locking import (
     made_before,
     require_role,
 )
-from payments.models import Attachment, BusinessType, PaymentDetail, PaymentRequest, Settlement
+from payments.models import BusinessType, InvoiceUse, PaymentDetail, PaymentRequest, Settlement
 from payments.rules import DetailFacts, RequestFacts, findings, optional_text
 from payments.states import REQUEST_FLOW, DetailState, RequestState
 
@@ -62,6 +63,7 @@ class RequestInput:
     cash_purpose: str = ""
     beneficiary_unit_id: UUID | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    invoices: tuple[InvoiceInput, ...] = ()
 
 
 @transaction.atomic(durable=True)
@@ -111,6 +113,7 @@ def write_drafts(
         details += _details(request, given)
     copy_rows(requests)
     copy_rows(details)
+    name_invoices([(request, given.invoices) for request, given in zip(requests, inputs, strict=True)])
     _link_reissues(inputs, requests, details)
     return requests
 
@@ -139,40 +142,14 @@ def revise_draft(*, request_id: UUID, given: RequestInput, clerk: Actor, now: da
     unlink_reissues([request])
     request.reissue_of = _reissued_request(given, _failed_details([given], clerk))
     PaymentDetail.objects.filter(request=request).delete()
+    InvoiceUse.objects.filter(request=request).delete()
     request.save(force_update=True)
     details = _details(request, given)
     copy_rows(details)
+    name_invoices([(request, given.invoices)])
     _link_reissues([given], [request], details)
     move(REQUEST_FLOW, [request], "revise", by=clerk, at=now)
     return request
-
-
-@transaction.atomic(durable=True)
-def add_attachment(
-    *, request_id: UUID, file_name: str, media_type: str, size: int, digest: str, clerk: Actor, now: datetime
-) -> Attachment:
-    """Note a file as belonging to a request that is still the clerk's. The bytes are stored under `digest` before.
-
-    :raises NotFound, TransitionNotAllowed, RoleRequired: as for a revision.
-    """
-    found = lock_requests([request_id], clerk)
-    if not found:
-        raise NotFound("单据不存在或不在您的权限范围内。", field="id")
-    check_move(REQUEST_FLOW, found[0], "revise", clerk)
-    attachment, _ = Attachment.objects.get_or_create(
-        request=found[0],
-        digest=digest,
-        defaults={
-            "adm_div_code": found[0].adm_div_code,
-            "fiscal_year": found[0].fiscal_year,
-            "file_name": file_name[:120],
-            "media_type": media_type[:60],
-            "size": size,
-            "added_by": clerk.name,
-            "added_at": now,
-        },
-    )
-    return attachment
 
 
 def _quotas(inputs: Sequence[RequestInput], clerk: Actor) -> dict[UUID, Quota]:
@@ -221,6 +198,7 @@ def _check(given: RequestInput, quota: Quota, extensions: Extensions) -> None:
     )
     found += findings(facts)
     found += extensions.findings(given.extra, business_type=given.business_type, unit_code=quota.unit.code)
+    found += invoice_findings(given.invoices)
     if found:
         raise ValidationFailed(found)
 

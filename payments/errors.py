@@ -73,3 +73,9 @@ class AlreadyUsed(Conflict):
     """A cheque or a purchase that another live payment quotes."""
 
     code = "already_used"
+
+
+class InvoiceUsed(Conflict):
+    """Another live request rests on this invoice already."""
+
+    code = "invoice_used"

@@ -5,6 +5,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 
+from attachments.models import Invoice, StoredFile
 from budget.models import BudgetIndicator, PaymentMode, Quota
 from core.ids import new_id
 from core.models import RegionYearModel, any_changed, append_only
@@ -192,12 +193,37 @@ class PaymentDetail(RegionYearModel):
         return f"{self.payee_name} {self.amount}"
 
 
+def _frozen_with_its_request(name: str, what: str) -> pgtrigger.Trigger:
+    """Return the trigger of rows that belong to what reviewers approve: no change once the request is under way."""
+    return pgtrigger.Trigger(
+        name=name,
+        when=pgtrigger.Before,
+        operation=pgtrigger.Update | pgtrigger.Delete | pgtrigger.Insert,
+        func=pgtrigger.Func(
+            f"""
+            IF EXISTS (SELECT 1 FROM payments_paymentrequest r
+                        WHERE r.id IN (CASE TG_OP WHEN 'INSERT' THEN NULL ELSE OLD.request_id END,
+                                       CASE TG_OP WHEN 'DELETE' THEN NULL ELSE NEW.request_id END)
+                          AND r.state NOT IN ('draft', 'returned', 'blocked') AND NOT r.imported) THEN
+                RAISE EXCEPTION '{what} of a request under way are frozen' USING ERRCODE = 'check_violation';
+            END IF;
+            IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+            RETURN NEW;
+            """
+        ),
+    )
+
+
 class Attachment(RegionYearModel):
-    """附件: what was attached to a request, by content digest; the bytes lie in file storage under that digest."""
+    """附件: what was attached to a request, by content digest; the bytes lie in the file store under that digest.
+
+    The digests are part of what reviewers approve, so files come and go only while the request is the clerk's.
+    """
 
     request = models.ForeignKey(PaymentRequest, models.PROTECT, related_name="attachments")
+    file = models.ForeignKey(StoredFile, models.PROTECT, related_name="+")
     file_name = models.CharField("文件名", max_length=120)
-    media_type = models.CharField(max_length=60)
+    media_type = models.CharField(max_length=80)
     size = models.PositiveBigIntegerField("字节数")
     digest = models.CharField("SM3", max_length=64)
     added_by = models.CharField(max_length=60)
@@ -206,6 +232,38 @@ class Attachment(RegionYearModel):
     class Meta:
         verbose_name = verbose_name_plural = "附件"
         constraints = [models.UniqueConstraint(fields=["request", "digest"], name="attachment_once")]
+        indexes = [models.Index(fields=["adm_div_code", "digest"], name="attachment_digest")]
+        triggers = [_frozen_with_its_request("attachments_frozen", "attachments")]
+
+
+class InvoiceUse(RegionYearModel):
+    """发票占用: an invoice a request rests on, with its facts as the clerk wrote them and reviewers see them.
+
+    Which invoices are taken is derived: those of live requests (docs/attachments.md).
+    """
+
+    request = models.ForeignKey(PaymentRequest, models.PROTECT, related_name="invoices")
+    invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="+")
+    seq = models.PositiveSmallIntegerField("序号")
+    code = models.CharField("发票代码", max_length=12, blank=True)
+    number = models.CharField("发票号码", max_length=20)
+    amount = MoneyField("价税合计")
+    seller_name = models.CharField("销售方", max_length=60)
+    seller_tax_id = models.CharField("销售方税号", max_length=20)
+    issued_on = models.DateField("开票日期")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "发票占用"
+        constraints = [
+            models.UniqueConstraint(fields=["request", "seq"], name="invoice_use_seq_once"),
+            models.UniqueConstraint(fields=["request", "invoice"], name="invoice_once_per_request"),
+            models.CheckConstraint(name="invoice_use_amount_positive", condition=Q(amount__gt=0)),
+        ]
+        triggers = [_frozen_with_its_request("invoices_frozen", "invoices")]
+        ordering = ["seq"]
+
+    def __str__(self) -> str:
+        return f"{self.code}/{self.number}" if self.code else self.number
 
 
 class PaymentReceipt(RegionYearModel):

@@ -44,6 +44,7 @@ from monitoring.states import EntryState
 from parties.models import BankAccount
 from payments.contract_use import contract_facts
 from payments.errors import MonitoringBlocks
+from payments.invoice_use import invoice_facts
 from payments.models import PaymentDetail, PaymentRequest, ReceiptLine, Settlement
 from payments.rosters import rosters_behind
 from payments.states import PAID_STATES, RESERVING
@@ -59,7 +60,7 @@ Details = Mapping[UUID, Sequence[PaymentDetail]]
 # Registers beside this one. Each is a function from requests to facts by request id, in one query whatever the batch;
 # None where this installation keeps no such register: its rules then judge nothing, and their pages say so.
 CONTRACT_FACTS: Callable[[Requests], Mapping[UUID, ContractFacts]] | None = contract_facts
-INVOICE_FACTS: Callable[[Requests], Mapping[UUID, tuple[InvoiceFacts, ...]]] | None = None
+INVOICE_FACTS: Callable[[Requests], Mapping[UUID, tuple[InvoiceFacts, ...]]] | None = invoice_facts
 ROSTER_FACTS: Callable[[Requests], Mapping[UUID, RosterFacts]] | None = rosters_behind
 EXPENSE_FACTS: Callable[[Requests], Mapping[UUID, ExpenseFacts]] | None = None
 

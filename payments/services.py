@@ -1,6 +1,8 @@
 """What other apps, views and tasks may call. One verb each; every use case takes a batch."""
 
-from payments.drafting import DetailInput, RequestInput, add_attachment, revise_draft, save_drafts, write_drafts
+from payments.attaching import attach_files, remove_attachment
+from payments.drafting import DetailInput, RequestInput, revise_draft, save_drafts, write_drafts
+from payments.invoice_use import InvoiceInput
 from payments.issuing import (
     cancel_payment_vouchers,
     issue_payment_vouchers,
@@ -22,9 +24,10 @@ from payments.submitting import submit_payment_requests
 __all__ = [
     "RETURN_REASONS",
     "DetailInput",
+    "InvoiceInput",
     "RequestInput",
-    "add_attachment",
     "approve_payment_requests",
+    "attach_files",
     "cancel_payment_requests",
     "cancel_payment_vouchers",
     "dispose_held_requests",
@@ -32,6 +35,7 @@ __all__ = [
     "prepare_decision",
     "prepare_sealing",
     "reject_payment_requests",
+    "remove_attachment",
     "return_payment_requests",
     "revise_draft",
     "save_drafts",

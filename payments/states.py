@@ -74,6 +74,7 @@ REQUEST_FLOW = StateMachine(
 EDITABLE = frozenset({S.DRAFT, S.RETURNED, S.BLOCKED})
 RESERVING = frozenset({S.ON_HOLD, S.IN_REVIEW, S.APPROVED, S.VOUCHERED, S.SEALED, S.ACCEPTED, S.BANK_REFUSED})
 PAID_STATES = frozenset({S.PAID, S.PARTIALLY_PAID, S.CLEARED})
+LIVE = RESERVING | PAID_STATES  # holds or has used what it names; given back by a void, a return or a failure
 
 
 class DetailState(TextChoices):

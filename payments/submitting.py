@@ -25,6 +25,7 @@ from parties.chain_rules import ChainFacts
 from parties.review import choose_chains, start_on_chains
 from payments import accounts, contract_use, register_checks
 from payments.content import content_digest, details_of
+from payments.invoice_use import refusals as invoice_refusals
 from payments.locking import context_for, lock_requests
 from payments.models import PaymentDetail, PaymentRequest
 from payments.screening import Screened, screened
@@ -51,6 +52,8 @@ def submit_payment_requests(*, request_ids: Sequence[UUID], clerk: Actor, now: d
     _check_codes(outcome)
     not_payable = accounts.refusals(outcome.accepted)
     _refuse(outcome, lambda request: not_payable.get(request.id, []))
+    used = invoice_refusals(outcome.accepted, details)  # locks the invoices: of two submits one wins
+    _refuse(outcome, lambda request: used.get(request.id, []))
     asked = screened(outcome.accepted, details, context, Point.PAYMENT_SUBMIT)
     balances = lock_balances([r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted])
     _check_available(outcome, balances, asked.hits)

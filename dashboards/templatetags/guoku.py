@@ -140,6 +140,12 @@ def line_error(context: template.Context, number: int, field: str) -> str:
     return str((context.get("errors") or {}).get(f"lines-{number}-{field}", ""))
 
 
+@register.simple_tag(takes_context=True)
+def invoice_error(context: template.Context, number: int, field: str) -> str:
+    """Return what is wrong with one field of one invoice."""
+    return str((context.get("errors") or {}).get(f"invoices-{number}-{field}", ""))
+
+
 @register.filter
 def state_name(value: str) -> str:
     """Return the name of a state of a payment request."""

@@ -19,9 +19,10 @@ from core.models import IdempotencyKey
 from core.money import wire_yuan
 from dashboards import contract_choice
 from dashboards.acting import Done, accepted_item, action_key, perform, uuid_or_none
+from dashboards.attached import attached_context
 from dashboards.cards import chosen_purchases
 from dashboards.desk import Desk, action, officer
-from dashboards.forms import EXTRA, LINE_FIELDS, PaymentForm, at_line, html_id
+from dashboards.forms import EXTRA, INVOICE_FIELDS, LINE_FIELDS, PaymentForm, at_line, html_id
 from dashboards.refusals import Finding, findings_of, refused_items
 from dashboards.selectors import latest_reasons
 from dashboards.views.payments import find_request
@@ -101,13 +102,19 @@ def reissue_payment(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
 @action("payment-new")
 @officer("unit_clerk")
 def form_lines(request: HttpRequest, desk: Desk) -> HttpResponse:
-    """Draw the form again with one payee line more (`add`) or less (`remove=N`); nothing is saved."""
+    """Draw the form again with one payee line more (`add`) or less (`remove=N`), or one invoice (`add_invoice`,
+    `remove_invoice=N`); nothing is saved."""
     form = PaymentForm.from_post(request.POST)
     removed = request.POST.get("remove", "")
     if removed.isdigit() and int(removed) < len(form.lines):
         del form.lines[int(removed)]
     if "add" in request.POST:
         form.lines.append(dict.fromkeys(LINE_FIELDS, ""))
+    removed = request.POST.get("remove_invoice", "")
+    if removed.isdigit() and int(removed) < len(form.invoices):
+        del form.invoices[int(removed)]
+    if "add_invoice" in request.POST:
+        form.invoices.append(dict.fromkeys(INVOICE_FIELDS, ""))
     pk = uuid_or_none(request.POST.get("pk"))
     return _page(request, desk, form, find_request(desk, pk) if pk else None)
 
@@ -213,6 +220,7 @@ def _page(
     context = {
         "form": form,
         "lines": list(enumerate(form.lines)),
+        "invoices": list(enumerate(form.invoices)),
         "payment": payment,
         "repeats": repeats,
         "indicators": list(indicators),
@@ -228,6 +236,7 @@ def _page(
         "post_to": _address(payment, repeats),
         **_balance(desk, form),
         **contract_choice.panel(form, desk),
+        **(attached_context(desk, payment) if payment is not None else {}),
     }
     return render(request, "payments/form.html", context, status=error.http_status if error else 200)
 

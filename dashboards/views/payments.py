@@ -15,6 +15,7 @@ from core.errors import NotFound
 from core.models import Transition
 from dashboards import selectors
 from dashboards.acting import chosen, done, next_page, perform, uuid_or_none
+from dashboards.attached import attached_context
 from dashboards.desk import READERS, Desk, action, officer
 from dashboards.track import stops_of
 from monitoring.selectors import alerts_of
@@ -137,7 +138,8 @@ def track_context(desk: Desk, payment: PaymentRequest) -> dict[str, Any]:
         "alerts": alerts,
         "current_alerts": [a for a in alerts if a.revision == payment.revision],
         "stops": stops_of(payment, events, decisions),
-        "attachments": list(payment.attachments.order_by("added_at")),
+        **attached_context(desk, payment),
+        "invoices": list(payment.invoices.all()),
         "receipt": getattr(payment, "receipt", None) if payment.amount_paid or payment.amount_failed else None,
         "delivery": Delivery.objects.filter(voucher=payment.voucher_id).first() if payment.voucher_id else None,
         "clearings": list(

@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
 
 from demo import world
 from payments.models import PaymentDetail, PaymentRequest
@@ -168,34 +167,6 @@ def test_failed_rows_are_repeated_with_a_correction(at):
     assert again.reissue_of_id == request.pk and str(again.amount) == "20.00"
     assert again.details.get().payee_account_no == "6230000000010033"
     assert officer.get(f"/payments/{request.pk}/reissue/").status_code == 409
-
-
-# Attachments --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "status"),
-    [
-        ("合同.pdf", b"%PDF-1.7 text", 303),
-        ("照片.JPG", b"\xff\xd8\xff\xe0rest", 303),
-        ("冒充.pdf", b"MZ\x90\x00", 422),
-        ("改名.png", b"%PDF-1.7", 422),
-        ("空.pdf", b"", 422),
-        ("大.pdf", b"%PDF-" + b"x" * (10 * 1024 * 1024), 422),
-    ],
-)
-def test_only_pictures_and_pdf_of_moderate_size_are_kept(at, settings, tmp_path, name, content, status):
-    settings.GUOKU_STATE_DIR = tmp_path
-    request = draft("I1", "100.00")
-    officer = at("u101001-jb")
-    response = officer.post(f"/payments/{request.pk}/attachments/", {"file": SimpleUploadedFile(name, content)})
-    assert response.status_code == status
-    assert request.attachments.count() == (1 if status == 303 else 0)
-    if status == 303:
-        stored = request.attachments.get()
-        address = f"/payments/{request.pk}/attachments/{stored.pk}/"
-        assert b"".join(officer.get(address).streaming_content) == content
-        assert at("u205001-jb").get(address).status_code == 404
 
 
 # Deciding -----------------------------------------------------------------------------------------------------------

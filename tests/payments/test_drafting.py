@@ -9,7 +9,7 @@ import pytest
 from core.errors import TreasuryError, ValidationFailed
 from demo import world
 from payments import services
-from payments.models import Attachment, PaymentDetail, PaymentRequest
+from payments.models import PaymentDetail, PaymentRequest
 from tests import acts
 from tests.conftest import NOW
 
@@ -220,34 +220,3 @@ def test_a_returned_request_is_revised_and_comes_again_under_its_new_revision(ci
     assert (request.state, request.revision, request.amount) == ("in_review", 2, D("4.00"))
     assert acts.books("I1")["reserved"] == "4.00"
     acts.approve("u101001-fh", request).raise_if_refused()
-
-
-# Attachments --------------------------------------------------------------------------------------------------------
-
-
-def attach(request, who="u101001-jb", digest="ab" * 32):
-    return services.add_attachment(
-        request_id=request.id,
-        file_name="发票.pdf",
-        media_type="application/pdf",
-        size=1234,
-        digest=digest,
-        clerk=world.officer(who),
-        now=NOW,
-    )
-
-
-def test_an_attachment_is_noted_once_for_its_content(city):
-    request = acts.draft("I1", "1.00")
-    assert attach(request) == attach(request)
-    attach(request, digest="cd" * 32)
-    assert Attachment.objects.count() == 2
-
-
-def test_only_the_own_unit_attaches_and_only_while_the_request_is_the_clerks(city):
-    request = acts.draft("I1", "1.00")
-    assert refused(attach, request, who="u205001-jb").code == "not_found"
-    assert refused(attach, request, who="u101001-fh").code == "role_required"
-    acts.submit(request).raise_if_refused()
-    assert refused(attach, request).code == "transition_not_allowed"
-    assert Attachment.objects.count() == 0

@@ -27,6 +27,7 @@ INSTALLED_APPS = [
     "seals",
     "vouchers",
     "monitoring",
+    "attachments",
     "budget",
     "cards",
     "contracts",
@@ -128,6 +129,15 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000  # a request of 499 payees, seven fields each
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024  # an envelope of 100 vouchers; nginx refuses more as well
 
+# Files of officers: where they lie, outside the web root, and how much may be sent (docs/attachments.md)
+GUOKU_ATTACHMENTS_DIR = env.str("GUOKU_ATTACHMENTS_DIR", "")  # empty: `attachments` in the state directory
+GUOKU_UPLOAD_FILE_BYTES = env.int("GUOKU_UPLOAD_FILE_BYTES", 20 * 1024 * 1024)
+GUOKU_UPLOAD_REQUEST_BYTES = env.int("GUOKU_UPLOAD_REQUEST_BYTES", 60 * 1024 * 1024)  # nginx refuses more as well
+GUOKU_UPLOAD_FILES = env.int("GUOKU_UPLOAD_FILES", 50)  # of one document
+GUOKU_PHONE_MINUTES = env.int("GUOKU_PHONE_MINUTES", 10)  # a phone's upload page lives so long
+GUOKU_PHONE_RATE = env.str("GUOKU_PHONE_RATE", "60/min")  # of one address, for each web process
+GUOKU_PHONE_TOTAL_RATE = env.str("GUOKU_PHONE_TOTAL_RATE", "600/min")
+
 # Language and time
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
@@ -200,6 +210,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget_old_keys": {"task": "core.forget_old_keys", "schedule": 24 * 3600.0},
     "run_scheduled": {"task": "monitoring.run_scheduled", "schedule": 600.0, "options": {"expires": 600}},
     "forget_nonces": {"task": "vouchers.forget_nonces", "schedule": 600.0},
+    "settle_uploads": {"task": "attachments.settle", "schedule": 600.0, "options": {"expires": 600}},
     "sequence": {"task": "evidence.sequence", "schedule": 1.0, "options": {"expires": 2}},
     "make_roots": {"task": "evidence.make_roots", "schedule": 5.0, "options": {"expires": 10}},
     "stamp_roots": {"task": "evidence.stamp_roots", "schedule": 10.0, "options": {"expires": 20}},
