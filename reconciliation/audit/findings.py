@@ -6,15 +6,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from attachments.store import FileStore
+
 Status = Literal["ok", "broken", "not_applicable"]
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What one run looks at: a region (None: every region), and the instant by which ages are judged."""
+    """What one run looks at: a region (None: every region), the instant by which ages are judged, and the file store
+    (None: it is not here, and what needs it is not asked)."""
 
     region: str | None
     now: datetime
+    files: FileStore | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Invariant:
     title: str
     checks: tuple[SqlCheck | CodeCheck, ...] = ()
     missing: str = ""
+    needs_files: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ from itertools import islice
 
 from django.db import connection, transaction
 
+from attachments.store import FileStore
 from core.errors import TreasuryError
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Result, Scope, SqlCheck
 from reconciliation.audit.invariants import INVARIANTS
 
 log = logging.getLogger(__name__)
 SAMPLE = 5
+NO_FILES = "没有指明附件存储目录，未核对文件。"
 
 
 class AuditUnknownInvariant(TreasuryError):
@@ -24,11 +26,17 @@ class AuditUnknownInvariant(TreasuryError):
 
 
 def run_audit(
-    *, now: datetime, only: Sequence[str] = (), region: str | None = None, sample: int = SAMPLE
+    *,
+    now: datetime,
+    only: Sequence[str] = (),
+    region: str | None = None,
+    sample: int = SAMPLE,
+    files: FileStore | None = None,
 ) -> list[Result]:
     """Ask the invariants (all, or those in `only`) of one region or of all, in one read-only snapshot.
 
     :param now: the instant by which "stuck" is judged.
+    :param files: the file store, where it can be read from here.
     :param sample: at most so many findings are told one by one for each invariant; all are counted.
     :raises AuditUnknownInvariant: for an id that is not in the list.
     """
@@ -40,7 +48,7 @@ def run_audit(
             cursor.execute("SET LOCAL statement_timeout = 0")
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             cursor.execute("SET LOCAL jit = off")  # compiling that many statements takes longer than running them
-        return [examine(invariant, Scope(region, now), sample) for invariant in chosen]
+        return [examine(invariant, Scope(region, now, files), sample) for invariant in chosen]
 
 
 def choose(only: Sequence[str]) -> list[Invariant]:
@@ -53,8 +61,9 @@ def choose(only: Sequence[str]) -> list[Invariant]:
 
 def examine(invariant: Invariant, scope: Scope, sample: int = SAMPLE) -> Result:
     """Ask one invariant in the transaction that is open."""
-    if invariant.missing:
-        return Result(invariant.id, invariant.title, "not_applicable", 0, reason=invariant.missing)
+    missing = invariant.missing or (NO_FILES if invariant.needs_files and scope.files is None else "")
+    if missing:
+        return Result(invariant.id, invariant.title, "not_applicable", 0, reason=missing)
     started = time.monotonic()
     count, samples = 0, list[Finding]()
     for check in invariant.checks:

@@ -10,10 +10,13 @@ from attachments.models import Invoice
 from core.errors import TreasuryError, ValidationFailed
 from demo import world
 from monitoring.facts import InvoiceFacts
+from monitoring.models import MonitoringRule
 from payments import services
 from payments.content import content_digest, details_of
 from payments.invoice_use import InvoiceInput, invoice_facts
 from payments.models import InvoiceUse
+from reconciliation.audit.findings import Scope
+from reconciliation.audit.runner import choose, examine
 from tests import acts
 from tests.bank import Partner
 from tests.conftest import NOW
@@ -76,8 +79,6 @@ def test_code_and_number_together_are_the_invoice(city, same):
 
 
 def hold_by_rule(request):
-    from monitoring.models import MonitoringRule
-
     rule = MonitoringRule.objects.get(code="M01")
     rule.parameters, rule.version = {"amount_from": "0.01"}, 2
     rule.save()
@@ -208,16 +209,14 @@ def test_the_invoices_are_part_of_the_digest_and_frozen_from_submission_on(city)
 
 
 def test_a_voucher_with_invoices_is_approved_sealed_and_audited(city, pki):
-    from reconciliation.audit import run_audit
-
     request = draft(invoice(), no="I4", amount="100.00")
     acts.submit(request).raise_if_refused()
     acts.approve_all(request)
     acts.issue(request).raise_if_refused()
     acts.seal(request).raise_if_refused()
     assert state(request) == "sealed"
-    [result] = run_audit(now=NOW, only=["I06"])
-    assert result.status == "ok"
+    [approvals] = choose(["I06"])
+    assert examine(approvals, Scope(None, NOW)).status == "ok"
 
 
 def test_a_revision_replaces_the_invoices_and_submission_writes_the_register(city):
@@ -288,7 +287,7 @@ def test_the_form_keeps_shows_and_repeats_invoices(at):
     assert ELECTRONIC in officer.get(f"/payments/{pk}/").content.decode()
     assert ELECTRONIC in at("u101001-fh").get(f"/review/?sel={pk}").content.decode()
     status, answer = officer.post_json("/payments/new/", form(then="submit"))
-    assert status == 409
+    assert status == 422
     assert [(item["code"], item["field"]) for item in answer["refused"]] == [("invoice_used", "invoices.1.number")]
     page = officer.get(f"/payments/{answer['accepted'][0]['id']}/edit/").content.decode()
     assert f'value="{ELECTRONIC}"' in page and 'value="2026-06-01"' in page

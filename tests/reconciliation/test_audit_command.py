@@ -45,7 +45,7 @@ def spoilt(history):  # noqa: F811
 
 
 def test_json_names_every_invariant_and_exits_0(history):  # noqa: F811
-    code, out = audit("--json", "--only", BUT_AGES)
+    code, out = audit("--json", "--only", BUT_AGES, "--no-files")
 
     results = json.loads(out)
     assert code == 0
@@ -73,7 +73,9 @@ def test_the_table_for_people_is_chinese(spoilt):
     assert "另有 5 笔" in out and "已核对 1 条，不符：I02；未涉及 1 条。" in out
 
 
-@pytest.mark.parametrize("arguments", [("--only", "I99"), ("--region", "990200000"), ("--sample", "-1")])
+@pytest.mark.parametrize(
+    "arguments", [("--only", "I99"), ("--region", "990200000"), ("--sample", "-1"), ("--files", "/nowhere")]
+)
 def test_a_wrong_question_exits_2(history, arguments):  # noqa: F811
     with pytest.raises(CommandError) as refused:
         call_command("audit", *arguments)

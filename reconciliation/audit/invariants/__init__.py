@@ -8,6 +8,7 @@ from reconciliation.audit.invariants.clearings import I10, I11
 from reconciliation.audit.invariants.days import I12, I22
 from reconciliation.audit.invariants.evidence_log import I18
 from reconciliation.audit.invariants.exchange import I14, I15
+from reconciliation.audit.invariants.files import I24
 from reconciliation.audit.invariants.histories import I17
 from reconciliation.audit.invariants.inbox import I16
 from reconciliation.audit.invariants.keys import I21
@@ -23,7 +24,6 @@ from reconciliation.audit.invariants.settlement import I05
 I01 = Invariant("I01", "总账借贷平衡", missing="总账（分录表）尚未建立。")
 I20 = Invariant("I20", "收款人主数据双人维护", missing="收款人主数据表尚未建立，收款人随支付申请一并审核（I06）。")
 I23 = Invariant("I23", "跨年结转相等", missing="年终结转尚未建立。")
-I24 = Invariant("I24", "附件与摘要相符", missing="本命令只读数据库，不读附件文件存储。")
 
 INVARIANTS: tuple[Invariant, ...] = (
     *(I01, I02, I03, I04, I05, I06, I07, I08, I09, I10, I11, I12, I13),

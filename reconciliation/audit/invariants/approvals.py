@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from core.digests import sm3_hex
 from core.money import wire_yuan
-from payments.content import content_digest
-from payments.models import PaymentDetail, PaymentRequest
+from payments.content import content_digest, details_of
+from payments.models import PaymentRequest
 from reconciliation.audit.evidence import CHUNK, Fields, chunks, inner_bytes, own_fields
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
 from seals.certificates import parse_certificate
@@ -104,9 +103,7 @@ def _content_unchanged(scope: Scope) -> Iterator[Finding]:
 
 
 def _changed(requests: list[PaymentRequest]) -> Iterator[Finding]:
-    details: dict[Any, list[PaymentDetail]] = {request.id: [] for request in requests}
-    for detail in PaymentDetail.objects.filter(request_id__in=details).order_by("request_id", "seq"):
-        details[detail.request_id].append(detail)
+    details = details_of(requests)
     for request in requests:
         if content_digest(request, details[request.id]) != request.content_digest:
             yield Finding(

@@ -3,12 +3,14 @@ import sys
 import unicodedata
 from dataclasses import asdict
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils import timezone
 
+from attachments.store import FileStore, file_store
 from parties.models import Region
 from reconciliation.audit.findings import Result
 from reconciliation.audit.runner import SAMPLE, AuditUnknownInvariant, run_audit
@@ -31,6 +33,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
         parser.add_argument("--only", default="", metavar="I02,I07", help="ask only these invariants")
         parser.add_argument("--region", default=None, metavar="CODE", help="ask only of this region")
+        parser.add_argument("--files", default=None, metavar="DIR", help="the file store (the configured one)")
+        parser.add_argument("--no-files", action="store_true", help="the file store cannot be read from here")
         parser.add_argument("--sample", type=int, default=SAMPLE, metavar="N", help="findings told for each invariant")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -38,7 +42,7 @@ class Command(BaseCommand):
             raise CommandError("--sample 不能为负数。", returncode=USAGE)
         only = [name.strip().upper() for name in options["only"].split(",") if name.strip()]
         try:
-            results = self._ask(only, options["region"], options["sample"])
+            results = self._ask(only, options["region"], options["sample"], _store(options))
         except AuditUnknownInvariant as error:
             raise CommandError(error.message, returncode=USAGE) from error
         except DatabaseError as error:  # nobody may take this for a finding, nor for a clean bill
@@ -50,10 +54,10 @@ class Command(BaseCommand):
         if any(result.status == "broken" for result in results):
             sys.exit(BROKEN)
 
-    def _ask(self, only: list[str], region: str | None, sample: int) -> list[Result]:
+    def _ask(self, only: list[str], region: str | None, sample: int, files: FileStore | None) -> list[Result]:
         if region is not None and not Region.objects.filter(adm_div_code=region).exists():
             raise CommandError(f"没有这个区划：{region}", returncode=USAGE)
-        return run_audit(now=timezone.now(), only=only, region=region, sample=sample)
+        return run_audit(now=timezone.now(), only=only, region=region, sample=sample, files=files)
 
     def _table(self, results: list[Result]) -> None:
         width = max(_width(result.title) for result in results)
@@ -72,6 +76,16 @@ class Command(BaseCommand):
         asked = sum(result.status != "not_applicable" for result in results)
         verdict = f"不符：{'、'.join(broken)}" if broken else "全部相符"
         self.stdout.write(f"已核对 {asked} 条，{verdict}；未涉及 {len(results) - asked} 条。")
+
+
+def _store(options: dict[str, Any]) -> FileStore | None:
+    if options["no_files"]:
+        return None
+    if options["files"] is None:
+        return file_store()
+    if not Path(options["files"]).is_dir():  # a mistyped folder must not look like a store that lost everything
+        raise CommandError(f"没有这个目录：{options['files']}", returncode=USAGE)
+    return FileStore(Path(options["files"]))
 
 
 def _plain(value: Any) -> str:
