@@ -189,10 +189,7 @@ def _screen_again(
         # One alert per rule and revision: a rule that has reminded before cannot hold now, nobody could dispose of it.
         new = [h for h in new if h.action == Action.BLOCK or (request.id, request.revision, h.rule_code) not in known]
         blocking = [h for h in new if h.action == Action.BLOCK]
-        if request.id in asked.refusals:
-            outcome.refused[request.id] = asked.refusals[request.id][0]
-            outcome.accepted.remove(request)
-        elif blocking:
+        if blocking:
             outcome.refused[request.id] = MonitoringBlocks(
                 blocking[0].told, field="monitoring", rule=blocking[0].rule_code
             )
