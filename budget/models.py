@@ -316,6 +316,64 @@ class QuotaEntry(EntryModel):
         triggers = [append_only()]
 
 
+class UnitIncome(RegionYearModel):
+    """单位收入: money that has come into a unit's own account, as its clerk wrote it down. Append-only.
+
+    It may be spent (单位资金支付) once another person of the unit has confirmed it: that grants the quota.
+    """
+
+    indicator = models.ForeignKey(BudgetIndicator, models.PROTECT, related_name="incomes")
+    income_no = models.CharField("登记号", max_length=30)
+    amount = MoneyField("金额")
+    received_on = models.DateField("到账日期")
+    payer = models.CharField("付款人", max_length=60)
+    bank_serial = models.CharField("银行流水号", max_length=42)
+    note = models.CharField("说明", max_length=200, blank=True)
+    recorded_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "单位收入"
+        constraints = [
+            models.UniqueConstraint(fields=["adm_div_code", "fiscal_year", "income_no"], name="income_no_once"),
+            models.UniqueConstraint(fields=["indicator", "bank_serial"], name="income_serial_once"),
+            models.CheckConstraint(name="income_positive", condition=Q(amount__gt=0)),
+        ]
+        triggers = [append_only()]
+
+    def __str__(self) -> str:
+        return self.income_no
+
+
+class UnitIncomeDecision(RegionYearModel):
+    """What a second person of the unit said of an income: confirmed, or refused for good. Append-only."""
+
+    income = models.OneToOneField(UnitIncome, models.PROTECT, related_name="decision")
+    confirmed = models.BooleanField("确认")
+    decided_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "单位收入确认"
+        triggers = [
+            append_only(),
+            pgtrigger.Trigger(
+                name="income_four_eyes",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                func=pgtrigger.Func(
+                    """
+                    IF EXISTS (SELECT 1 FROM budget_unitincome i
+                                WHERE i.id = NEW.income_id AND i.recorded_by_id = NEW.decided_by_id) THEN
+                        RAISE EXCEPTION 'who recorded an income may not decide on it' USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NEW;
+                    """
+                ),
+            ),
+        ]
+
+
 class QuotaNotice(RegionYearModel):
     """授权支付额度通知单 5105 with its 5106: approved plans merged for one bank, waiting for the bank's 2104."""
 

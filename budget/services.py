@@ -1,6 +1,7 @@
 """What other apps, views and tasks may call."""
 
 from budget.adjusting import create_adjustment, decide_adjustments
+from budget.income import IncomeInput, decide_incomes, record_income
 from budget.notifying import issue_quota_notices, prepare_notice_sealing, seal_quota_notices
 from budget.opening import OpeningIndicator, import_clearing_limit, import_indicator
 from budget.planning import (
@@ -13,16 +14,19 @@ from budget.planning import (
 )
 
 __all__ = [
+    "IncomeInput",
     "OpeningIndicator",
     "PlanInput",
     "approve_plans",
     "create_adjustment",
     "decide_adjustments",
+    "decide_incomes",
     "import_clearing_limit",
     "import_indicator",
     "issue_quota_notices",
     "prepare_notice_sealing",
     "prepare_plan_decision",
+    "record_income",
     "return_plans",
     "save_plans",
     "seal_quota_notices",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 from django.urls import reverse
 
+from budget.income import incomes_of
 from dashboards import selectors
 from dashboards.contract_queues import drafts_to_file, open_supplements, projects_to_approve
 from dashboards.desk import BUREAU_READERS, BUSINESS, READERS, Desk
@@ -15,6 +16,7 @@ from payments.states import REVIEWERS, RequestState
 
 REVIEW_POSTS = tuple(REVIEWERS.split("|"))
 PLAN_POSTS = (Post.UNIT_REVIEWER, Post.SECTION_REVIEWER, Post.PLAN_REVIEWER)
+INCOME_POSTS = (Post.UNIT_CLERK, Post.UNIT_REVIEWER, Post.UNIT_LEADER)
 RECONCILIATION_POSTS = (Post.RECONCILER, Post.TREASURY_CHIEF, Post.SECURITY_AUDITOR)
 KEY_MANAGERS = (Post.SEAL_KEEPER, Post.SECURITY_ADMIN)
 EXCHANGE_WATCHERS = (Post.RECONCILER, Post.VOUCHER_MAKER, Post.SEAL_KEEPER)
@@ -47,6 +49,7 @@ ENTRIES = (
     Entry("plan-review", "计划审核", PLAN_POSTS, "plans", "预算"),
     Entry("plan-notices", "额度通知", (Post.VOUCHER_MAKER, *selectors.KEEPERS), "notices", "预算"),
     Entry("quota-list", "额度", READERS, "", "预算"),
+    Entry("income-list", "单位收入", INCOME_POSTS, "incomes", "预算"),
     Entry("clearing", "清算", BUREAU_READERS, "", "清算与对账"),
     Entry("reconciliation-day", "对账与日结", RECONCILIATION_POSTS, "discrepancies", "清算与对账"),
     Entry("day-list", "业务日", RECONCILIATION_POSTS, "", "清算与对账"),
@@ -129,6 +132,14 @@ TODOS = (
         (Post.UNIT_CLERK,),
         selectors.reissuable,
         "?state=reissuable",
+    ),
+    Todo(
+        "incomes",
+        "单位收入待确认",
+        "去确认",
+        "income-list",
+        (Post.UNIT_REVIEWER, Post.UNIT_LEADER),
+        lambda desk: incomes_of(desk.actor).filter(fiscal_year=desk.fiscal_year, decision__isnull=True),
     ),
     Todo("unknown", "发送结果未知", "去查看", "exchange-monitor", EXCHANGE_WATCHERS, selectors.unknown_deliveries),
     Todo(

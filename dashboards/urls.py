@@ -10,6 +10,7 @@ from dashboards.views import (
     contracts,
     evidence,
     exchange,
+    income,
     keys,
     monitoring,
     payment_form,
@@ -130,4 +131,8 @@ urlpatterns = [
         name="attachment-page",
     ),
     path("phone/<str:token>/", phone.phone, name="phone"),  # for the phone that was shown the picture, without log-in
+    # Units' own income
+    path("incomes/", income.income_list, name="income-list"),
+    path("incomes/new/", income.new_income, name="income-new"),
+    path("incomes/decide/", income.decide, name="income-decide"),
 ]

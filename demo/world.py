@@ -76,7 +76,7 @@ NUMBER_RULES = {
     "5267": "ZH{seq:04d}",
     "8231": "DW{seq:04d}",
 }
-NUMBER_RULES |= {"request": "SQD{year}{seq:06d}", "plan": "JH{year}{seq:06d}"}
+NUMBER_RULES |= {"request": "SQD{year}{seq:06d}", "plan": "JH{year}{seq:06d}", "income": "SR{year}{seq:06d}"}
 NUMBER_RULES |= {"salary": "GZ{year}{seq:05d}", "benefit": "BT{year}{seq:05d}"}
 WITHHOLDING_ROUTES = {  # what is withheld from pay → the account that receives it
     **dict.fromkeys(("pension", "annuity", "unemployment"), "6230000000020001"),

@@ -38,6 +38,7 @@ ENTRY_NAMES = {
     "pay": "支付",
     "refund": "退款",
     "grant": "额度到账",
+    "income": "收入到账",
     "fail": "支付失败释放",
 }
 

@@ -44,6 +44,8 @@ PAGES = {
     "/indicators/adjustments/": {"ys-jb", "ys-fz"},
     "/indicators/adjustments/new/": {"ys-jb"},
     "/quotas/": READERS,
+    "/incomes/": {"u101001-jb", "u101001-fh", "u101001-fz"},
+    "/incomes/new/": CLERK,
     "/clearing/": BUREAU,
     "/reconciliation/": {"gk-dz", "gk-kz"} | AUDITOR,
     "/days/": {"gk-dz", "gk-kz"} | AUDITOR,

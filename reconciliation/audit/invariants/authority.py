@@ -127,6 +127,9 @@ WITH posted AS (
       FROM budget_quotaentry x JOIN budget_quota q ON q.id = x.quota_id
      WHERE kind <> 'opening' AND granted_change <> 0 AND {in_region("x")} GROUP BY 1, 2
 ), plans AS (
+    SELECT i.id, i.indicator_id, i.income_no AS plan_no, i.amount FROM budget_unitincome i
+      JOIN budget_unitincomedecision d ON d.income_id = i.id AND d.confirmed WHERE {in_region("i")}
+    UNION ALL
     SELECT id, indicator_id, plan_no, amount FROM budget_spendingplan p
      WHERE (state = 'arrived' OR state = 'approved'
             AND (payment_mode = ANY(%(at_once)s) OR EXISTS (SELECT 1 FROM budget_budgetyear y
@@ -134,7 +137,7 @@ WITH posted AS (
        AND {in_region("p")}
 )
 SELECT 'budget_spendingplan' AS "table", COALESCE(p.id, x.document_id)::text AS id,
-       concat('计划 ', p.plan_no, ' 应有额度 ', COALESCE(p.amount, 0), '，额度账 ',
+       concat('计划或收入 ', p.plan_no, ' 应有额度 ', COALESCE(p.amount, 0), '，额度账 ',
               COALESCE(x.amount, 0)) AS explanation,
        COALESCE(p.amount, 0) - COALESCE(x.amount, 0) AS delta
   FROM plans p FULL JOIN posted x ON x.document_id = p.id AND x.indicator_id = p.indicator_id
@@ -189,7 +192,7 @@ I04 = Invariant(
         SqlCheck("Quota granted, with what was paid before, ≤ planned ≤ total − frozen.", _LEVELS, _PLANNED_CODES),
         SqlCheck("What is planned of an indicator is the plans under way or approved, each by its amount.", _PLANNED),
         SqlCheck(
-            "Quota is granted by plans: arrived ones where a notice went to the bank, else approved ones; each once.",
+            "Quota is granted by plans (arrived where a notice went to the bank, else approved) and confirmed incomes.",
             _GRANTED,
             _AT_ONCE,
         ),
