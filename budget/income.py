@@ -107,7 +107,10 @@ def decide_incomes(*, income_ids: Sequence[UUID], by: Actor, confirm: bool, now:
     Refused per item: not_found, role_required, acted_before, conflict (decided before).
     """
     context = context_for(by, now)
-    found = list(incomes_of(by).filter(pk__in=set(income_ids)).select_for_update(of=("self",)).order_by("pk"))
+    found = list(incomes_of(by).filter(pk__in=set(income_ids)).order_by("pk"))
+    indicators = {income.indicator_id for income in found}
+    quotas = dict(Quota.objects.filter(indicator_id__in=indicators).values_list("indicator_id", "id"))
+    lock_balances([], quotas.values())  # facts cannot be locked; what is decided meanwhile is seen below
     decided = set(UnitIncomeDecision.objects.filter(income__in=found).values_list("income_id", flat=True))
 
     def check(income: UnitIncome) -> None:
@@ -136,12 +139,6 @@ def decide_incomes(*, income_ids: Sequence[UUID], by: Actor, confirm: bool, now:
         ]
     )
     if confirm:
-        quotas = dict(
-            Quota.objects.filter(indicator_id__in={income.indicator_id for income in outcome.accepted}).values_list(
-                "indicator_id", "id"
-            )
-        )
-        lock_balances([], quotas.values())
         post([_posting(income, quotas[income.indicator_id]) for income in outcome.accepted], context)
     return outcome
 

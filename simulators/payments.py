@@ -19,6 +19,7 @@ PAY_TYPES = {"11": "财政直接支付", "12": "财政授权支付", "81": "财�
 CLEARED = ("11", "12")  # out of a zero-balance account, which PBoC refills; the other accounts hold the money
 REFUND_NOTICE = {"11": "2203", "81": "2203", "12": "2204", "31": "2204"}
 PAY_BATCH = 100
+WITHOUT_ACTUAL_PAYEE = ("5267",)  # its published field list has no XPayeeAcct…
 # What a later document about this payment repeats of it; a detail's own value goes before the main document's.
 _PAIRS = (
     "FundType", "BgtType", "ProCat", "PayKind", "MOFDep", "SupDep", "Agency", "ExpFunc", "ExpEco", "DepPro", "SetMode",
@@ -81,10 +82,9 @@ def execute(db: sqlite3.Connection, bank: "Bank", order: int, document: Document
             "XAgentBusinessNo": serial,
             "XPayAmt": yuan(paid),
             "XAddWord": reason,
-            "XPayeeAcctNo": _payee(document, detail, "No"),
-            "XPayeeAcctName": _payee(document, detail, "Name"),
-            "XPayeeAcctBankName": _payee(document, detail, "BankName"),
         }
+        if document.main["VtCode"] not in WITHOUT_ACTUAL_PAYEE:
+            detail |= {f"XPayeeAcct{part}": _payee(document, detail, part) for part in ("No", "Name", "BankName")}
     db.execute("UPDATE orders SET done = 1 WHERE id = ?", (order,))
     _issue_receipt(db, bank, document, today, set(triggers), send_receipt=send_receipt)
 
@@ -171,10 +171,9 @@ def _issue_receipt(
         "XPayDate": today,
         "XAgentBusinessNo": document.details[0]["XAgentBusinessNo"],
         "XPayAmt": yuan(sum(fen(detail["XPayAmt"]) for detail in document.details)),
-        "XPayeeAcctNo": main.get("PayeeAcctNo", ""),
-        "XPayeeAcctName": main.get("PayeeAcctName", ""),
-        "XPayeeAcctBankName": main.get("PayeeAcctBankName", ""),
     }
+    if main["VtCode"] not in WITHOUT_ACTUAL_PAYEE:
+        main |= {f"XPayeeAcct{part}": main.get(f"PayeeAcct{part}", "") for part in ("No", "Name", "BankName")}
     for ending in ("Code", "Name"):
         if f"XFundDealMode{ending}" in main:
             main[f"XFundDealMode{ending}"] = main.get(f"FundDealMode{ending}", "")
