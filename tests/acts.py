@@ -15,6 +15,7 @@ from django.db import connection, connections, transaction
 from django.db.models import F
 
 from budget.entries import Context
+from budget.methods import Side, method_of
 from budget.models import ClearingLimit, Quota
 from contracts.models import Contract
 from contracts.services import AccountInput, ContractInput, TermInput, import_contract
@@ -27,9 +28,11 @@ from payments.models import PaymentRequest
 from tests.conftest import NOW
 
 CLERK_OF = {"I1": "u101001", "I2": "u101002", "I3": "u101002", "I4": "u101002", "I5": "u205001", "I6": "u205001"}
+CLERK_OF |= {"I7": "u101002", "I8": "u101002", "I9": "u900001"}
 ECONOMIC = {"I1": "30201", "I2": "30101", "I3": "30201", "I4": "31003", "I5": "30299", "I6": "31002"}
+ECONOMIC |= {"I7": "30218", "I8": "30201", "I9": "31302"}
+SECTION_OF = {"u101001": "jkw-sh", "u101002": "jkw-sh", "u205001": "xzzf-sh", "u900001": "sbk-sh"}
 FRAME = "C-FRAME"  # the contract on which tests pay from a procurement indicator, where they name no other
-SECTION_OF = {"u101001": "jkw-sh", "u101002": "jkw-sh", "u205001": "xzzf-sh"}
 
 
 def line(amount: str, **changes: Any) -> services.DetailInput:
@@ -103,21 +106,26 @@ def approve(who: str, *requests: PaymentRequest) -> Any:
 def approve_all(*requests: PaymentRequest) -> None:
     """Let every needed reviewer approve."""
     prefix = _prefix(requests[0])
-    direct = requests[0].payment_mode == "11"
-    chain = [f"{prefix}-fh", SECTION_OF[prefix], "gk-sh", "gk-kz"] if direct else [f"{prefix}-fh", f"{prefix}-fz"]
-    for who in chain:
+    who = {
+        "unit_reviewer": f"{prefix}-fh",
+        "unit_leader": f"{prefix}-fz",
+        "section_reviewer": SECTION_OF[prefix],
+        "payment_reviewer": "gk-sh",
+        "treasury_chief": "gk-kz",
+    }
+    for post, _amount_from in world.CHAINS[method_of(requests[0].payment_mode).chain]:
         waiting = [r for r in fresh(*requests) if r.state == "in_review"]
         if waiting:
-            approve(who, *waiting).raise_if_refused()
+            approve(who[post], *waiting).raise_if_refused()
 
 
 def issue(*requests: PaymentRequest) -> Any:
-    maker = world.officer("gk-zd") if requests[0].payment_mode == "11" else _unit_officer(requests[0], "jb")
+    maker = world.officer("gk-zd") if _is_bureaus(requests[0]) else _unit_officer(requests[0], "jb")
     return services.issue_payment_vouchers(request_ids=ids(requests), maker=maker, now=NOW)
 
 
 def seal(*requests: PaymentRequest) -> Any:
-    sealer = world.officer("gk-yz") if requests[0].payment_mode == "11" else _unit_officer(requests[0], "yz")
+    sealer = world.officer("gk-yz") if _is_bureaus(requests[0]) else _unit_officer(requests[0], "yz")
     return services.seal_payment_vouchers(request_ids=ids(requests), sealer=sealer, now=NOW)
 
 
@@ -139,6 +147,10 @@ def fresh(*requests: PaymentRequest) -> list[PaymentRequest]:
 
 def ids(requests: Any) -> list[UUID]:
     return [request.id for request in requests]
+
+
+def _is_bureaus(request: PaymentRequest) -> bool:
+    return method_of(request.payment_mode).office.side is Side.FINANCE
 
 
 def _prefix(request: PaymentRequest) -> str:

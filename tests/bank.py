@@ -88,9 +88,17 @@ class Partner:
         return self.body(receipt_of(content, main | changes, lines), 1)
 
     def refund(
-        self, number: str, original: PaymentRequest, seq: int, amount: str, *, kind: str = "2204", **changes: str
+        self,
+        number: str,
+        original: PaymentRequest,
+        seq: int,
+        amount: str,
+        *,
+        kind: str = "2204",
+        of: str = "",
+        **changes: str,
     ) -> EnvelopeBody:
-        """A refund notice for one detail; `amount` positive here, negative on the wire."""
+        """A refund notice for one detail; `amount` positive here, negative on the wire; `of` is the type it names."""
         detail = {
             "Id": "1",
             "AgencyCode": original.unit.code,
@@ -99,6 +107,7 @@ class Partner:
             "OriVouDetailNo": str(seq),
             "AgentBusinessNo": f"R{number}",
             "Remark": "收款账户退回",
+            "Hold1": of,
         }
         main = {
             "Id": number,
