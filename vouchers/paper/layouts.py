@@ -1,7 +1,7 @@
 """Layouts as data: layouts/<type>.json says which tag stands where, layouts/geometry.json how large things are.
 
-A type without a layout gets the generic one, built from its field list: every voucher can be drawn. A type without a
-field list in vouchers/schema (5207, 5214) brings its own in the layout. Source: docs/paper.md.
+A type without a layout gets the generic one, built from its field list: every voucher can be drawn.
+Source: docs/paper.md.
 """
 
 import json
@@ -92,11 +92,11 @@ def geometry() -> dict[str, Any]:
 def layout(code: str) -> Layout:
     """Return the layout of a voucher type.
 
-    :raises VoucherTypeUnknown: if neither a layout nor a field list knows the type.
+    :raises VoucherTypeUnknown: if there is no field list of the type.
     """
     own = (_DIRECTORY / f"{code}.json").exists() and code.isascii() and code.isdigit()
     data = _read(code) if own else _generic(code)
-    main, detail = _fields(code, data)
+    kind = voucher_type(code)
     return Layout(
         title=data["title"],
         ink=data["ink"],
@@ -112,15 +112,14 @@ def layout(code: str) -> Layout:
             Column(c["label"], tuple(c["tags"]), c["width"], c.get("kind", "text")) for c in data.get("columns", [])
         ),
         seals={position: SealPlace(**place) for position, place in (_read("seals") | data.get("seals", {})).items()},
-        main=main,
-        detail=detail,
+        main=kind.main_by_tag,
+        detail=kind.detail_by_tag,
     )
 
 
 def drawable_types() -> tuple[str, ...]:
-    """Every type that has a layout or a field list."""
-    own = {path.stem for path in _DIRECTORY.glob("[0-9][0-9][0-9][0-9].json")}
-    return tuple(sorted(own | set(known_types())))
+    """Every type that has a field list."""
+    return known_types()
 
 
 def pairs(fields: Mapping[str, Field]) -> list[Cell]:
@@ -161,20 +160,6 @@ def _generic(code: str) -> dict[str, Any]:
             {"label": labels[kind.receipt_by or kind.receiver] + "（签章）", "facts": facts},
         ],
     }
-
-
-def _fields(code: str, data: dict[str, Any]) -> tuple[dict[str, Field], dict[str, Field]]:
-    if "fields" not in data:
-        kind = voucher_type(code)
-        return dict(kind.main_by_tag), dict(kind.detail_by_tag)
-    main, detail = (
-        {
-            tag: Field(tag, cn, "", None, required, kind, receipt)
-            for tag, cn, kind, required, receipt in data["fields"][part]
-        }
-        for part in ("main", "detail")
-    )
-    return main, detail
 
 
 def _cell(data: dict[str, Any]) -> Cell:
