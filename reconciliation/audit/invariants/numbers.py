@@ -23,6 +23,9 @@ SELECT adm_div_code, fiscal_year, 'request', request_no, id::text, 'payments_pay
 UNION ALL
 SELECT adm_div_code, fiscal_year, 'plan', plan_no, id::text, 'budget_spendingplan'
   FROM budget_spendingplan p WHERE {in_region("p")}
+UNION ALL
+SELECT adm_div_code, fiscal_year, 'income', income_no, id::text, 'budget_unitincome'
+  FROM budget_unitincome i WHERE {in_region("i")}
 """
 
 
