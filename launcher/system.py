@@ -174,7 +174,8 @@ class System:
         for name, arguments in SIMULATORS.items():
             folder, port = self.run.simulator(name), self.ports[name]
             # Nothing of ours: no database, no key of ours, only addresses and its own folders.
-            told = {variable: os.environ[variable] for variable in ("PATH", "HOME", "LANG") if variable in os.environ}
+            inherited = ("PATH", "HOME", "LANG", "GUOKU_DEMO_MODE")
+            told = {variable: os.environ[variable] for variable in inherited if variable in os.environ}
             told |= self._simulator_urls() | {
                 "GUOKU_API_URL": self.web_url,
                 "GUOKU_SIM_PORT": str(port),
