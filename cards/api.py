@@ -76,6 +76,7 @@ class CardTransactions(PartnerView):
                 (403, "not_an_agent_bank", "只有代理银行可以报送公务卡消费。"),
                 (409, "conflict", "消费 GWK20260610000001 已按其他内容登记。"),
                 (422, "card_field_invalid", "预算单位不存在或已停用。"),
+                instance="/api/v1/card-transactions/",
             ),
         },
     )

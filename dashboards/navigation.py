@@ -153,7 +153,15 @@ TODOS = (
     Todo(
         "filings", "采购合同待备案", "去备案", "contract-list", (Post.SECTION_REVIEWER,), drafts_to_file, "?state=draft"
     ),
-    Todo("supplements", "补充合同待审批", "去审批", "contract-list", (Post.SECTION_REVIEWER,), open_supplements),
+    Todo(
+        "supplements",
+        "补充合同待审批",
+        "去审批",
+        "contract-list",
+        (Post.SECTION_REVIEWER,),
+        open_supplements,
+        "?state=supplement",
+    ),
     Todo("projects", "投资项目待批准", "去批准", "project-list", (Post.SECTION_REVIEWER,), projects_to_approve),
 )
 NAV_SUM = {

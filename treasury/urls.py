@@ -11,6 +11,7 @@ urlpatterns = [
     path("healthz/evidence", healthz_evidence, name="healthz-evidence"),
     path("admin/", admin.site.urls),
     path("api/v1/card-transactions/", CardTransactions.as_view(), name="api-card-transactions"),
-    path("api/v1/", include("vouchers.urls")),
+    path("api/v1/", include("contracts.urls")),
+    path("api/v1/", include("vouchers.urls")),  # answers for every other address below /api/v1/ as well
     path("", include("dashboards.urls")),
 ]

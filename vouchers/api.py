@@ -8,7 +8,6 @@ import re
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from django.http import QueryDict
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,7 +24,7 @@ from vouchers.codec import encode_envelope
 from vouchers.inbox import KEEP_RAW_BYTES, receive
 from vouchers.library_reads import document_status, waiting_vouchers
 from vouchers.models import ExchangePartner, InboxRejection
-from vouchers.partner_views import PartnerView, claimed_length
+from vouchers.partner_views import PartnerView, claimed_length, query_of, valid
 from vouchers.problems import RequestRefused, problem_of
 from vouchers.pulling import AnsweredItem, ItemResult, answer_pulled
 from vouchers.transport import bodies_of, identity_of
@@ -40,7 +39,7 @@ class Vouchers(PartnerView):
 
     @openapi.WAITING_VOUCHERS
     def get(self, request: Request) -> Response:
-        query = _valid(serializers.PageQuery, _query(request))
+        query = valid(serializers.PageQuery, query_of(request))
         page = waiting_vouchers(partner=request.user.partner, after=query.get("cursor"), limit=query["limit"])
         results = [
             identity_of(voucher)
@@ -89,7 +88,7 @@ class PartnerAnswers(PartnerView):
     body: ClassVar[type[Serializer]]
 
     def answer(self, request: Request) -> Response:
-        given = _valid(self.body, request.data)
+        given = valid(self.body, request.data)
         items = [AnsweredItem(**item) for item in given["items"]]
         partner = request.user.partner
 
@@ -127,7 +126,7 @@ class ReturnVouchers(PartnerAnswers):
 class VoucherStatus(PartnerView):
     @openapi.STATUS
     def get(self, request: Request) -> Response:
-        identity = _valid(serializers.Identity, _query(request))
+        identity = valid(serializers.Identity, query_of(request))
         found = document_status(partner=request.user.partner, identity=identity)
         if found is None:
             raise NotFound("没有这张凭证。", field="voucher_no")
@@ -137,22 +136,10 @@ class VoucherStatus(PartnerView):
 class StampPositions(PartnerView):
     @openapi.STAMP_POSITIONS
     def get(self, request: Request) -> Response:
-        query = _valid(serializers.PositionQuery, _query(request))
+        query = valid(serializers.PositionQuery, query_of(request))
         rows = SealPosition.objects.filter(adm_div_code=request.user.partner.adm_div_code, **query)
         columns = ("flag", "position", "name", "kind", "ordinal", "required")
         return Response({"results": list(rows.order_by("flag", "ordinal", "position").values(*columns))})
-
-
-def _query(request: Request) -> dict[str, Any]:
-    """The query as UTF-8, whatever character set the request's Content-Type pretends."""
-    return QueryDict(request.META.get("QUERY_STRING", ""), encoding="utf-8").dict()
-
-
-def _valid(kind: type[Serializer], data: Any) -> dict[str, Any]:
-    """:raises rest_framework.exceptions.ValidationError: with every finding."""
-    serializer = kind(data=data)
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
 
 
 def _voucher_result(answer: InboxAnswer) -> dict[str, Any]:

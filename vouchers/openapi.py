@@ -28,7 +28,9 @@ class MessageSignatureScheme(OpenApiAuthenticationExtension):  # type: ignore[no
         }
 
 
-def refusals(*cases: tuple[int, str, str]) -> dict[tuple[int, str], OpenApiResponse]:
+def refusals(
+    *cases: tuple[int, str, str], instance: str = "/api/v1/vouchers/"
+) -> dict[tuple[int, str], OpenApiResponse]:
     """Return the refusals of an operation, with an example of each."""
     always = (
         (401, "signature_invalid", "The signature does not hold for this message."),
@@ -38,7 +40,7 @@ def refusals(*cases: tuple[int, str, str]) -> dict[tuple[int, str], OpenApiRespo
     )
     by_status: dict[int, list[OpenApiExample]] = {}
     for status, code, detail in (*always, *cases):
-        body = problem(status, code, detail, instance="/api/v1/vouchers/") | {"request_id": "bank-a.20260615.7"}
+        body = problem(status, code, detail, instance=instance) | {"request_id": "bank-a.20260615.7"}
         example = OpenApiExample(code, body, media_type=CONTENT_TYPE, response_only=True, status_codes=[str(status)])
         by_status.setdefault(status, []).append(example)
     return {
@@ -67,7 +69,7 @@ def _position(flag: int, position: str, name: str, kind: str, ordinal: int) -> d
     }  # fmt: skip
 
 
-def _answers(serializer: Any, description: str, name: str, body: Any) -> OpenApiResponse:
+def answers(serializer: Any, description: str, name: str, body: Any) -> OpenApiResponse:
     return OpenApiResponse(serializer, description, [OpenApiExample(name, body, response_only=True)])
 
 
@@ -81,7 +83,7 @@ def _items_operation(operation: str, summary: str, request: Any, item: dict[str,
         request=request,
         examples=[OpenApiExample("一张", {"items": [item]}, request_only=True)],
         responses={
-            200: _answers(
+            200: answers(
                 serializers.ItemAnswers, "逐张结果", "一张成功，一张未知", {"results": [_result("accepted"), unknown]}
             ),
             **refusals(
@@ -105,13 +107,13 @@ SEND_VOUCHERS = extend_schema(
     parameters=[idempotency_key(required=True)],
     request={"application/xml; charset=GBK": OpenApiTypes.BINARY},
     responses={
-        200: _answers(
+        200: answers(
             serializers.VoucherResults,
             "逐张结果",
             "回单已处理",
             {"results": [_result("applied", flag=1, digest=_DIGEST, field="")]},
         ),
-        202: _answers(
+        202: answers(
             serializers.VoucherResults,
             "已收存，待处理",
             "等待前置单据",
@@ -134,7 +136,7 @@ WAITING_VOUCHERS = extend_schema(
     description="只读，可重复；签收（confirm）、拒收（fail）或退回（return）之后不再出现。",
     parameters=[serializers.PageQuery],
     responses={
-        200: _answers(
+        200: answers(
             serializers.WaitingVouchers,
             "一页凭证",
             "一张，没有下一页",
@@ -156,7 +158,7 @@ STATUS = extend_schema(
     description="我方发给本方的凭证，或本方发来的凭证；不存在与不属于本方不作区分。",
     parameters=[serializers.Identity],
     responses={
-        200: _answers(
+        200: answers(
             serializers.VoucherStatus,
             "状态",
             "已签收",
@@ -174,7 +176,7 @@ STAMP_POSITIONS = extend_schema(
     description="本区划该年度为这种凭证配置的签名与签章：位置、名称、种类、次序。没有配置时为空。",
     parameters=[serializers.PositionQuery],
     responses={
-        200: _answers(
+        200: answers(
             serializers.StampPositions,
             "签章位置",
             "单据两步，回单一步",

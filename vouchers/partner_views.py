@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase, QueryDict
 from django.utils import timezone
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -18,6 +18,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
@@ -29,6 +30,7 @@ from vouchers.problems import CONTENT_TYPE, RequestRefused
 
 log = logging.getLogger(__name__)
 MAX_BODY_BYTES = MAX_ENVELOPE_BYTES
+BANKS = frozenset({"agent_bank", "pboc"})  # the kinds of partner that exchange vouchers
 _KEY = re.compile(r"[\x21-\x7e]{8,80}")
 
 
@@ -77,11 +79,14 @@ class PartnerView(APIView):
     throttle_scope = "partner"
     parser_classes = [StrictJson]
     content_negotiation_class = AlwaysJson
+    partner_kinds: ClassVar[frozenset[str]] = BANKS
     key_required: ClassVar[bool] = False  # what is safe to say twice needs none, but a key sent is honoured
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.refuse_unread(request)
         super().initial(request, *args, **kwargs)
+        if request.user.partner.kind not in self.partner_kinds:
+            raise RequestRefused(403, "partner_not_admitted", "该机构不能使用此接口。")
 
     def refuse_unread(self, request: Request) -> None:
         """Look at the headers before a byte of the body is read.
@@ -149,6 +154,18 @@ def claimed_length(request: Request) -> int:
     """Return Content-Length; 0 where it is missing or no number, as the server then passes no body on."""
     given = request.META.get("CONTENT_LENGTH") or "0"
     return int(given) if given.isdecimal() else 0
+
+
+def query_of(request: Request) -> dict[str, Any]:
+    """The query as UTF-8, whatever character set the request's Content-Type pretends."""
+    return QueryDict(request.META.get("QUERY_STRING", ""), encoding="utf-8").dict()
+
+
+def valid(kind: type[Serializer], data: Any) -> dict[str, Any]:
+    """:raises rest_framework.exceptions.ValidationError: with every finding."""
+    serializer = kind(data=data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
 
 
 def _bad_key(code: str, message: str) -> RequestRefused:

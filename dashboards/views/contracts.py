@@ -31,6 +31,7 @@ from dashboards.contract_forms import (
     row_id,
     supplement_of,
 )
+from dashboards.contract_queues import open_supplements
 from dashboards.desk import READERS, Desk, action, officer
 from dashboards.errors import ChoiceInvalid
 from dashboards.forms import text_of, uuid_of
@@ -40,6 +41,7 @@ from parties.models import BudgetUnit
 _FRESH = {"prepayment_cap": "30", "interim_cap": "100"}
 _BLANK_TERM = dict.fromkeys(TERM_FIELDS, "")
 _STATES = dict(ContractState.choices)
+WAITING = "supplement"  # the filter of contracts with a supplement that waits for a decision
 
 
 @require_GET
@@ -48,7 +50,9 @@ def contract_list(request: HttpRequest, desk: Desk) -> HttpResponse:
     """List contracts with what is paid and left of each; drafts can be filed from here."""
     state, words = request.GET.get("state", ""), " ".join(request.GET.get("q", "").split())[:60].replace("\0", "")
     rows: QuerySet[Contract] = visible_contracts(desk.actor)
-    if state in _STATES:
+    if state == WAITING:
+        rows = open_supplements(desk)
+    elif state in _STATES:
         rows = rows.filter(state=state)
     if words:
         rows = rows.filter(
@@ -61,8 +65,8 @@ def contract_list(request: HttpRequest, desk: Desk) -> HttpResponse:
     context = {
         "rows": executions(page.rows),
         "following": page.following,
-        "states": ContractState.choices,
-        "state": state if state in _STATES else "",
+        "states": [*ContractState.choices, (WAITING, "补充待审")],
+        "state": state if state in _STATES or state == WAITING else "",
         "q": words,
         "clerk": desk.holds("unit_clerk"),
         "filing": desk.holds("section_reviewer") and any(r.state == ContractState.DRAFT for r in page.rows),

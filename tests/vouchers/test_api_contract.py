@@ -48,6 +48,9 @@ def test_every_operation_has_examples_and_says_how_it_is_signed(client, db):
         "queryVoucherStatus",
         "queryStampPositionWithName",
         "reportCardTransactions",
+        "putContract",
+        "putAcceptance",
+        "queryContractExecution",
     }
     for operation in operations:
         assert operation["security"] == [{"messageSignature": []}]
