@@ -127,7 +127,7 @@ def test_an_acceptance_lets_the_rest_be_paid_and_counts_once(platform):
         ({"terms": []}, 422, "validation_failed", "/terms"),
         ({"contract_no": "C\x00"}, 422, "validation_failed", "/contract_no"),
         ({"unit_code": "999999"}, 404, "not_found", "/unit_code"),
-        ({"total": "800000.01"}, 422, "contract_field_invalid", "/terms"),
+        ({"total": "800000.01"}, 422, "contract_field_invalid", "/allocations"),
         ({"allocations": [{"indicator": "I6", "amount": "800000.00"}]}, 422, None, "/allocations/0/indicator"),
         ({"supplier_credit_code": "1"}, 422, "contract_field_invalid", "/supplier_credit_code"),
         ({"project_code": "X"}, 422, "contract_field_invalid", "/project_code"),

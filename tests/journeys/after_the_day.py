@@ -22,6 +22,7 @@ import httpx2 as httpx  # noqa: E402
 from django.db import DatabaseError, connection, transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from contracts.models import Contract  # noqa: E402
 from core.models import Transition  # noqa: E402
 from demo import books, world  # noqa: E402
 from demo.clients import Desk, Officer, RefusedByServer  # noqa: E402
@@ -88,7 +89,7 @@ class Tries:
     def as_(self, username: str) -> Officer:
         return Officer(os.environ["GUOKU_API_URL"], username, world.PASSWORD)
 
-    def request(self, indicator: str, amount: str, economic: str) -> set[str]:
+    def request(self, indicator: str, amount: str, economic: str, **fields: str) -> set[str]:
         """Post the form of a new request; returns the codes it was refused with, or its state."""
         form = {
             "indicator": str(books.indicator(indicator).pk),
@@ -96,13 +97,12 @@ class Tries:
             "settlement": "2",
             "dept_economic_code": economic,
             "purpose": "越界试验",
-            "contract_no": "C-TEST",
             "lines-0-payee_name": "临江市恒信物资公司",
             "lines-0-payee_account_no": "6230000000000909",
             "lines-0-payee_bank_name": "丙银行临江支行",
             "lines-0-amount": amount,
             "then": "submit",
-        }
+        } | fields
         clerk = {row.no: row.unit for row in world.INDICATORS}[indicator]
         try:
             [row] = self.as_(f"u{clerk}-jb").post("/payments/new/", form)
@@ -119,6 +119,7 @@ def main() -> int:
     tries = Tries()
     tries.as_("gk-dz").post("/days/", {"date": NEXT_DAY, "cut_off": "16:00"})
     limits(tries)
+    contract_limits(tries)
     own_work(tries)
     replays(tries)
     second_clearing(tries)
@@ -139,6 +140,38 @@ def limits(tries: Tries) -> None:
     tries.expect("(3) 调增后计划额度", str(books.quota("I6")), "1300000.00")
     refused = tries.request("I6", "1300000.01", "31002")
     tries.expect("(3) I6 1,300,000.01 超指标（冻结计入）", "indicator_exceeded" in refused, True)
+
+
+def contract_limits(tries: Tries) -> None:
+    """(4): what C-2026-017 leaves after P2, and one fen more; the rest only after the final acceptance."""
+    form = {"indicator": str(books.indicator("I4").pk), "month": "6", "amount": "500000.01", "then": "submit"}
+    [plan] = tries.as_("u101002-jb").post("/plans/new/", form)
+    for reviewer in ("u101002-fh", "jkw-sh", "gk-jh"):
+        tries.as_(reviewer).sign_and_post("/plans/review/approve/", {"ids": plan["id"]})
+    contract = world.CONTRACTS["101002"]
+    fields = {
+        "business_type": "7",
+        "contract_no": contract.contract_no,
+        "lines-0-payee_name": contract.supplier_name,
+        "lines-0-payee_account_no": contract.accounts[0].account_no,
+    }
+    over = tries.request("I4", "560000.01", "31003", **fields)
+    tries.expect("(4) 合同 560,000.01 超合同", "contract_exceeded" in over, True)
+    early = tries.request("I4", "560000.00", "31003", **fields)
+    tries.expect("(4) 合同 560,000.00 未验收", early, {"acceptance_missing"})
+    found = books.read(lambda: Contract.objects.get(contract_no=contract.contract_no))
+    accepted = {
+        "certificate_no": "YS-2026-017",
+        "amount": "800000.00",
+        "accepted_on": NEXT_DAY,
+        "accepted_by": "陈志远",
+        "final": "1",
+    }
+    tries.as_("u101002-fh").post(f"/contracts/{found.pk}/accept/", accepted)
+    over = tries.request("I4", "560000.01", "31003", **fields)
+    tries.expect("(4) 验收后 560,000.01 超合同", "contract_exceeded" in over, True)
+    exact = tries.request("I4", "560000.00", "31003", **fields)
+    tries.expect("(4) 验收后 560,000.00 可提交（大额挂起）", exact, {"on_hold"})
 
 
 def own_work(tries: Tries) -> None:
