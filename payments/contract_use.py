@@ -40,7 +40,7 @@ from payments.models import BusinessType, PaymentDetail, PaymentRequest
 from payments.states import PAID_STATES, RESERVING
 
 PROCUREMENT_TAG = "政府采购"
-_BOUND = (BusinessType.PROCUREMENT, BusinessType.INVESTMENT)  # business types that need a contract
+BOUND = (BusinessType.PROCUREMENT, BusinessType.INVESTMENT)  # business types that need a contract
 _LIVE = Q(state__in=RESERVING | PAID_STATES)
 
 
@@ -214,7 +214,7 @@ def _against(request: PaymentRequest, details: Sequence[PaymentDetail], books: _
 
 
 def _without_contract(request: PaymentRequest) -> list[TreasuryError]:
-    if request.business_type in _BOUND or PROCUREMENT_TAG in request.indicator.tags:
+    if request.business_type in BOUND or PROCUREMENT_TAG in request.indicator.tags:
         return [ContractRequired("政府采购和投资项目的付款、政府采购指标的付款须填写合同编号。", field="contract_no")]
     return []
 

@@ -227,7 +227,7 @@ def _never_sent() -> None:
     own = (acts.line("14.00", payee_account_no=world.BASIC_ACCOUNT_101002),)
     blocked = acts.draft("I3", "14.00", details=own)
     acts.submit(blocked).raise_if_refused()
-    passed, refused = acts.draft("I4", "95500.00"), acts.draft("I4", "96500.00")
+    passed, refused = acts.draft("I2", "95500.00"), acts.draft("I2", "96500.00")
     acts.submit(passed, refused).raise_if_refused()
     assert [r.state for r in acts.fresh(blocked, passed, refused)] == ["blocked", "on_hold", "on_hold"]
     officer = world.officer("gk-jk")

@@ -254,6 +254,11 @@ ONE_BY_ONE = [
         "UPDATE payments_paymentrequest SET amount_failed = amount_failed - 1 WHERE state = 'partially_paid'"
         " RETURNING id",
     ),
+    Tamper(
+        "contract made smaller than what was paid on it",
+        ("I28",),
+        "UPDATE contracts_contract SET total = 1 WHERE contract_no = 'C-2026-009' RETURNING id",
+    ),
 ]
 LINKED = [
     Tamper(

@@ -5,6 +5,7 @@ from reconciliation.audit.invariants.approvals import I06
 from reconciliation.audit.invariants.authority import I03, I04
 from reconciliation.audit.invariants.balances import I02
 from reconciliation.audit.invariants.clearings import I10, I11
+from reconciliation.audit.invariants.contracts import I28
 from reconciliation.audit.invariants.days import I12, I22
 from reconciliation.audit.invariants.evidence_log import I18
 from reconciliation.audit.invariants.exchange import I14, I15
@@ -28,6 +29,7 @@ I23 = Invariant("I23", "跨年结转相等", missing="年终结转尚未建立�
 INVARIANTS: tuple[Invariant, ...] = (
     *(I01, I02, I03, I04, I05, I06, I07, I08, I09, I10, I11, I12, I13),
     *(I14, I15, I16, I17, I18, I19, I20, I21, I22, I23, I24, I25),
+    I28,
 )
 
 __all__ = ["INVARIANTS"]

@@ -5,6 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 from budget.states import ADJUSTMENT_FLOW, PLAN_FLOW, AdjustmentState, PlanState
+from contracts.states import (
+    CONTRACT_FLOW,
+    PROJECT_FLOW,
+    SUPPLEMENT_FLOW,
+    ContractState,
+    ProjectState,
+    SupplementState,
+)
 from core.transitions import StateMachine
 from monitoring.states import (
     ALERT_FLOW,
@@ -41,6 +49,14 @@ HISTORIES = (
     History("vouchers.Voucher", "vouchers_voucher", VOUCHER_FLOW, (VoucherState.GENERATED,)),
     History("budget.SpendingPlan", "budget_spendingplan", PLAN_FLOW, (PlanState.DRAFT,)),
     History("budget.IndicatorAdjustment", "budget_indicatoradjustment", ADJUSTMENT_FLOW, (AdjustmentState.DRAFT,)),
+    History("contracts.Contract", "contracts_contract", CONTRACT_FLOW, (ContractState.DRAFT,)),
+    History(
+        "contracts.SupplementaryContract",
+        "contracts_supplementarycontract",
+        SUPPLEMENT_FLOW,
+        (SupplementState.DRAFT,),
+    ),
+    History("contracts.InvestmentProject", "contracts_investmentproject", PROJECT_FLOW, (ProjectState.DRAFT,)),
     History(
         "monitoring.Alert", "monitoring_alert", ALERT_FLOW, (AlertState.NOTED, AlertState.PENDING, AlertState.BLOCKED)
     ),
