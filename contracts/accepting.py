@@ -150,6 +150,7 @@ def certify_progress(
     :raises ContractInUse: if a correction would leave less than what is paid or under way.
     """
     require_role(officer, "unit_reviewer")
+    assert officer.person_id is not None, "a reviewer is a person"
     context = context_for(officer, now)
     contract = lock_contract(contract_id, officer)
     found = certificate_findings(certificate_no, period, certified_by)

@@ -18,13 +18,11 @@ _RATIO = re.compile(r"0|1|0\.[0-9]{1,4}|1\.0{1,4}", re.ASCII)
 class YuanField(serializers.CharField):
     """ "1234.50", nothing else."""
 
-    default_error_messages = {"invalid": '金额须为两位小数的字符串，如 "1234.50"。'}
-
     def to_internal_value(self, data: Any) -> Decimal:  # type: ignore[override]
         try:
             return yuan(data)
-        except AmountInvalid:
-            self.fail("invalid")
+        except AmountInvalid as error:
+            raise serializers.ValidationError(error.message, code="invalid") from None
 
 
 class RatioField(serializers.CharField):

@@ -296,7 +296,7 @@ def accept(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
 
     def do() -> Done:
         reader = Reader(request.POST)
-        given = {
+        given: dict[str, Any] = {
             "certificate_no": reader.text("certificate_no").strip(),
             "amount": reader.amount("amount"),
             "accepted_on": reader.day("accepted_on"),
@@ -318,7 +318,7 @@ def certify(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
 
     def do() -> Done:
         reader = Reader(request.POST)
-        given = {
+        given: dict[str, Any] = {
             "certificate_no": reader.text("certificate_no").strip(),
             "period": reader.text("period").strip(),
             "amount": reader.change("amount"),
