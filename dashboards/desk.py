@@ -25,8 +25,9 @@ WITH_KEY = "with_ukey"  # in the session: this log-in was signed with the UKey
 
 UNIT = tuple(sorted(UNIT_POSTS))
 BUSINESS = tuple(post for post in Post if post not in ADMIN_POSTS | OUTSIDE_POSTS)
-BUREAU = tuple(post for post in BUSINESS if post not in UNIT)
-READERS = (*BUSINESS, Post.SECURITY_AUDITOR)
+OTHER_OFFICES = (Post.ROSTER_CHECKER,)  # they see what they check, and nothing else
+BUREAU = tuple(post for post in BUSINESS if post not in UNIT and post not in OTHER_OFFICES)
+READERS = (*(post for post in BUSINESS if post not in OTHER_OFFICES), Post.SECURITY_AUDITOR)
 BUREAU_READERS = (*BUREAU, Post.SECURITY_AUDITOR)
 
 

@@ -13,6 +13,8 @@ from dashboards.desk import BUREAU_READERS, BUSINESS, READERS, Desk
 from parties.duties import ADMIN_POSTS, Post
 from parties.models import GroupMenu
 from payments.states import REVIEWERS, RequestState
+from payroll.models import BenefitList, SalaryBatch
+from payroll.progress import visible_rosters
 
 REVIEW_POSTS = tuple(REVIEWERS.split("|"))
 PLAN_POSTS = (Post.UNIT_REVIEWER, Post.SECTION_REVIEWER, Post.PLAN_REVIEWER)
@@ -38,6 +40,8 @@ ENTRIES = (
     Entry("payment-list", "支付申请", READERS, "mine", "支付"),
     Entry("card-list", "公务卡消费", READERS, "", "支付"),
     Entry("review-queue", "待我审核", REVIEW_POSTS, "review", "支付"),
+    Entry("salary-list", "统发工资", (*READERS, Post.ROSTER_CHECKER), "batches", "支付"),
+    Entry("benefit-list", "惠民补贴", READERS, "lists", "支付"),
     Entry("alert-list", "动态监控", (*BUREAU_READERS, Post.UNIT_CLERK), "held", "支付"),
     Entry("voucher-make", "制单", selectors.MAKERS, "make", "凭证"),
     Entry("voucher-seal", "签章", selectors.SEALERS, "seal", "凭证"),
@@ -82,6 +86,14 @@ def _mine(*states: str) -> Callable[[Desk], QuerySet]:
     return lambda desk: selectors.requests_for(desk.actor, desk.fiscal_year).filter(state__in=states)
 
 
+def _rosters(desk: Desk, model: type[SalaryBatch] | type[BenefitList], state_of: dict[str, str]) -> QuerySet:
+    """The rosters of the year that wait for one of the officer's posts; for clerks those to submit or to pay."""
+    mine = [state for post, state in state_of.items() if desk.holds(post)]
+    mine += ["draft", "confirmed"] if desk.holds("unit_clerk") else []
+    rows: QuerySet = visible_rosters(model, desk.actor).filter(fiscal_year=desk.fiscal_year)
+    return rows.filter(state__in=mine)
+
+
 S = RequestState
 TODOS = (
     Todo("review", "待我审核的支付申请", "去审核", "review-queue", REVIEW_POSTS, selectors.review_queue),
@@ -112,6 +124,22 @@ TODOS = (
         selectors.MAKERS,
         selectors.bank_refused_queue,
         "#refused",
+    ),
+    Todo(
+        "batches",
+        "工资批次待我办理",
+        "去办理",
+        "salary-list",
+        ("unit_clerk", Post.ROSTER_CHECKER, Post.SECTION_REVIEWER),
+        lambda desk: _rosters(desk, SalaryBatch, {"roster_checker": "submitted", "section_reviewer": "checked"}),
+    ),
+    Todo(
+        "lists",
+        "补贴清单待我办理",
+        "去办理",
+        "benefit-list",
+        ("unit_clerk", Post.SECTION_REVIEWER),
+        lambda desk: _rosters(desk, BenefitList, {"section_reviewer": "published"}),
     ),
     Todo("key_requests", "UKey 证书申请待核准", "去核准", "officer-keys", KEY_MANAGERS, selectors.key_requests),
     Todo("plans", "待我审核的用款计划", "去审核", "plan-review", PLAN_POSTS, selectors.plan_queue),

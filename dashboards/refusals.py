@@ -12,12 +12,16 @@ from contracts.states import ContractState, ProjectState, SupplementState
 from core.errors import TransitionNotAllowed, TreasuryError, ValidationFailed
 from parties.duties import Post
 from payments.states import RequestState
+from payroll.states import BatchState, ListState
 from vouchers.states import VoucherState
 
 _POST = re.compile(r"\b(" + "|".join(Post.values) + r")\b")
 _STATES = {
     str(value): label
-    for states in (SupplementState, ProjectState, ContractState, VoucherState, AdjustmentState, PlanState, RequestState)
+    for states in (
+        *(SupplementState, ProjectState, ContractState, VoucherState, AdjustmentState, PlanState),
+        *(ListState, BatchState, RequestState),
+    )
     for value, label in states.choices
 }
 _TITLES = {403: "没有权限", 404: "没有找到", 409: "现在不能这样办", 422: "内容需要修改"}

@@ -16,6 +16,7 @@ from dashboards.views import (
     payment_form,
     payments,
     phone,
+    payroll,
     plans,
     projects,
     reconciliation,
@@ -135,4 +136,20 @@ urlpatterns = [
     path("incomes/", income.income_list, name="income-list"),
     path("incomes/new/", income.new_income, name="income-new"),
     path("incomes/decide/", income.decide, name="income-decide"),
+    # Salary batches and benefit lists
+    *(
+        path(f"{folder}/{rest}", view, {"what": what}, name=f"{what}-{name}")
+        for what, folder in (("salary", "payroll"), ("benefit", "benefits"))
+        for rest, view, name in (
+            ("", payroll.roster_list, "list"),
+            ("import/", payroll.import_file, "import"),
+            ("template/", payroll.roster_template, "template"),
+            ("step/", payroll.step, "step"),
+            ("errors/<uuid:pk>/", payroll.roster_errors, "errors"),
+            ("<uuid:pk>/", payroll.roster_page, "roster"),
+            ("<uuid:pk>/generate/", payroll.generate, "generate"),
+            ("<uuid:pk>/submit/", payroll.submit_again, "submit"),
+            ("<uuid:pk>/reissue/", payroll.reissue, "reissue"),
+        )
+    ),
 ]

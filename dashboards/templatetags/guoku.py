@@ -272,3 +272,20 @@ def log_alarm(context: template.Context) -> bool:
 def post_name(post: str) -> str:
     """Return the name of a post."""
     return post_label(post)
+
+
+@register.filter
+def roster_action(action: str) -> str:
+    """Return what an event of a salary batch or benefit list is called."""
+    return _ROSTER_ACTIONS.get(action, action)
+
+
+_ROSTER_ACTIONS = {
+    "submit": "提交核定",
+    "check": "编办人社核定",
+    "publish": "开始公示",
+    "confirm": "财政核定",
+    "return": "退回",
+    "generate": "生成支付申请",
+    "void": "作废",
+}

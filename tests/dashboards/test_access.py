@@ -14,11 +14,11 @@ from tests.ukeys import Hand, ukeys_required
 SECURITY, AUDITOR = {"aq-gl"}, {"aq-sj"}  # 安全保密员, 安全审计员
 OFFICERS = (
     *("u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz", "ys-jb", "ys-fz", "jkw-sh", "gk-jh"),
-    *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "aq-gl", "aq-sj", "admin"),
+    *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "bb-hd", "aq-gl", "aq-sj", "admin"),
 )
 UNIT = {"u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz"}
 BUSINESS = set(OFFICERS) - {"admin"} - SECURITY - AUDITOR
-READERS = BUSINESS | AUDITOR
+READERS = (BUSINESS | AUDITOR) - {"bb-hd"}  # who checks rosters for another office reads nothing else
 BUREAU = READERS - UNIT
 CLERK = {"u101001-jb"}
 SEALERS = {"u101001-yz", "u101001-mz", "gk-yz", "gk-mz"}
@@ -59,6 +59,10 @@ PAGES = {
     "/contracts/new/": CLERK,
     "/projects/": READERS,
     "/projects/new/": CLERK,
+    "/payroll/": READERS | {"bb-hd"},
+    "/payroll/template/": CLERK,
+    "/benefits/": READERS,
+    "/benefits/template/": CLERK,
 }
 
 
@@ -138,6 +142,8 @@ def test_opening_the_address_of_a_button_leads_to_its_page(at):
         ("gk-sh", "/ukey/request/", "/ukey/"),
         ("gk-yz", "/ukey/officers/revoke/", "/ukey/officers/"),
         ("gk-yz", "/seals/file/", "/seals/"),
+        ("u101001-jb", "/payroll/import/", "/payroll/"),
+        ("gk-yz", "/benefits/step/", "/benefits/"),
     ):
         assert at(username).get(path)["location"] == page
 

@@ -27,6 +27,7 @@ from reconciliation.services import close_day, match_day
 from tests import acts, bank
 from tests.bank import Partner
 from tests.conftest import NOW
+from tests.payroll import rosters
 from vouchers import delivery
 from vouchers.codec import decode_content, receipt_of
 from vouchers.messages import EnvelopeBody
@@ -154,6 +155,7 @@ def _tuesday(bank_a: Partner, bank_b: Partner, pboc: Partner) -> None:
     refused = acts.sent("I1", "350.00", "360.00")
     partial, cleared = acts.sent("I2", "600.00", "400.00", "300.00"), acts.sent("I2", "2000.00", "3000.00")
     _never_sent()
+    rosters.generated(rosters.imported())
     _refused_by_the_bank()
     _reissued(acts.draft("I1", "810.00"))
     _sign_for_everything()

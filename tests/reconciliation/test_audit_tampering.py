@@ -259,6 +259,21 @@ ONE_BY_ONE = [
         ("I28",),
         "UPDATE contracts_contract SET total = 1 WHERE contract_no = 'C-2026-009' RETURNING id",
     ),
+    Tamper(
+        "somebody on the payroll who is paid to another card",
+        ("I29",),
+        "UPDATE payroll_salaryrow SET card_no = '6230000000099999' WHERE name = '王三' RETURNING batch_id",
+    ),
+    Tamper(
+        "pay of a row that no longer adds up",
+        ("I29",),
+        """UPDATE payroll_salaryrow SET items = '{"30101": "9800.01"}' WHERE name = '张一' RETURNING id""",
+    ),
+    Tamper(
+        "batch of more than its rows",
+        ("I29",),
+        "UPDATE payroll_salarybatch SET head_count = head_count + 1 RETURNING id",
+    ),
 ]
 LINKED = [
     Tamper(

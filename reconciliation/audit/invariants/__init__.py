@@ -14,6 +14,7 @@ from reconciliation.audit.invariants.histories import I17
 from reconciliation.audit.invariants.inbox import I16
 from reconciliation.audit.invariants.keys import I21
 from reconciliation.audit.invariants.numbers import I08
+from reconciliation.audit.invariants.payrolls import I29
 from reconciliation.audit.invariants.people import I19
 from reconciliation.audit.invariants.projections import I25
 from reconciliation.audit.invariants.receipts import I09
@@ -30,6 +31,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *(I01, I02, I03, I04, I05, I06, I07, I08, I09, I10, I11, I12, I13),
     *(I14, I15, I16, I17, I18, I19, I20, I21, I22, I23, I24, I25),
     I28,
+    I29,
 )
 
 __all__ = ["INVARIANTS"]

@@ -25,6 +25,7 @@ from monitoring.states import (
     EntryState,
 )
 from payments.states import REQUEST_FLOW, RequestState
+from payroll.states import BATCH_FLOW, LIST_FLOW, BatchState, ListState
 from reconciliation.audit.findings import Invariant, SqlCheck, in_region
 from reconciliation.states import DISCREPANCY_FLOW, SHEET_FLOW, DiscrepancyState, SheetState
 from vouchers.states import VOUCHER_FLOW, VoucherState
@@ -64,6 +65,8 @@ HISTORIES = (
     History("monitoring.RuleChange", "monitoring_rulechange", CHANGE_FLOW, (ChangeState.PROPOSED,)),
     History("monitoring.ListedPayee", "monitoring_listedpayee", ENTRY_FLOW, (EntryState.PROPOSED,)),
     History("monitoring.AnnualLimit", "monitoring_annuallimit", ENTRY_FLOW, (EntryState.PROPOSED,)),
+    History("payroll.SalaryBatch", "payroll_salarybatch", BATCH_FLOW, (BatchState.DRAFT,)),
+    History("payroll.BenefitList", "payroll_benefitlist", LIST_FLOW, (ListState.DRAFT,)),
     History("reconciliation.Sheet", "reconciliation_sheet", SHEET_FLOW, (SheetState.MATCHED, SheetState.DIFFERENT)),
     # What a person accepted stays accepted in the next run: such a difference begins resolved.
     History(

@@ -26,6 +26,12 @@ SELECT adm_div_code, fiscal_year, 'plan', plan_no, id::text, 'budget_spendingpla
 UNION ALL
 SELECT adm_div_code, fiscal_year, 'income', income_no, id::text, 'budget_unitincome'
   FROM budget_unitincome i WHERE {in_region("i")}
+UNION ALL
+SELECT adm_div_code, fiscal_year, 'salary', roster_no, id::text, 'payroll_salarybatch'
+  FROM payroll_salarybatch b WHERE {in_region("b")}
+UNION ALL
+SELECT adm_div_code, fiscal_year, 'benefit', roster_no, id::text, 'payroll_benefitlist'
+  FROM payroll_benefitlist l WHERE {in_region("l")}
 """
 
 
