@@ -53,6 +53,15 @@ class StateMachine:
         edges = sorted({(str(m.source), str(m.target)) for m in self.moves if m.source != m.target})
         return pgtrigger.FSM(name=name, field=field, transitions=edges)
 
+    def guard(self, name: str) -> pgtrigger.Protect:
+        """Return a trigger with the same edges for rows that move by the ten thousand: what is allowed is judged by
+        its condition, in C, and only what is not reaches a function."""
+        allowed = pgtrigger.Q(old__state=pgtrigger.F("new__state"))
+        for source in sorted({str(m.source) for m in self.moves}):
+            targets = sorted({str(m.target) for m in self.moves if str(m.source) == source})
+            allowed |= pgtrigger.Q(old__state=source, new__state__in=targets)
+        return pgtrigger.Protect(name=name, operation=pgtrigger.Update, condition=~allowed)
+
 
 def check_move(flow: StateMachine, document: Any, action: str, by: Actor) -> Move:
     """Return the row of the table for this move.

@@ -153,11 +153,16 @@ def _content_of(body: EnvelopeBody, sender: ExchangePartner) -> VoucherContent:
 
 def parsed(text: bytes) -> VoucherContent:
     """Read a signed text. What was parsed to judge it is at hand again when it is applied a moment later."""
-    return _parsed_lately(text) if len(text) <= PARSED_BYTES else decode_content(text)[0]
+    return _parsed_lately(text) if len(text) <= PARSED_BYTES else _parsed_long(text)
 
 
 @lru_cache(maxsize=200)  # two envelopes of one-line receipts
 def _parsed_lately(text: bytes) -> VoucherContent:
+    return decode_content(text)[0]
+
+
+@lru_cache(maxsize=6)  # an envelope of a payroll's receipts, a few MB each when parsed
+def _parsed_long(text: bytes) -> VoucherContent:
     return decode_content(text)[0]
 
 
