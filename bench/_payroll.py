@@ -153,7 +153,7 @@ def read_people(path: str) -> list[tuple[str, str, str, str]]:
     """Name, card, bank and net pay of everybody in the spreadsheet."""
     rows = CalamineWorkbook.from_path(path).get_sheet_by_index(0).iter_rows()
     next(rows)
-    return [(row[0], row[2], row[3], f"{row[-1]:.2f}") for row in rows]
+    return [(str(row[0]), str(row[2]), str(row[3]), f"{row[-1]:.2f}") for row in rows]
 
 
 class Yardstick:

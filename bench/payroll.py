@@ -156,6 +156,7 @@ def receive_step(clock: Clock, batch_id: UUID, failing: list[str]) -> int:
     partner = ExchangePartner.objects.get(pk=world.BANK_A)
     count = 0
     for request in _sealed(batch_id):
+        assert request.voucher is not None
         envelope = bank.receipt(request.voucher, failing)
         with clock:
             answers = inbox.receive(raw=envelope, sender=partner, now=timezone.now())

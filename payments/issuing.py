@@ -169,7 +169,7 @@ def prepare_sealing(*, request_ids: Sequence[UUID], sealer: Actor, origin: str, 
     """
     requests = read_requests(request_ids, sealer)
     ids = [request.voucher_id for request in requests if request.voucher_id]
-    to_seal = _ToSeal(requests, {voucher.id: voucher for voucher in Voucher.objects.filter(pk__in=ids)})
+    to_seal = _ToSeal(requests, {voucher.id: voucher for voucher in Voucher.objects.filter(pk__in=ids).defer("text")})
     outcome = judge(requests, request_ids, lambda r: to_seal.check(r, sealer))
     return prepare_for(
         outcome.accepted,

@@ -129,6 +129,7 @@ class PaymentRequest(RegionYearModel):
 
 _DETAIL_CONTENT = (
     *("request", "seq", "payee_name", "payee_account_no", "payee_bank_name", "payee_bank_no", "amount", "remark"),
+    "reference",
 )
 
 

@@ -79,6 +79,7 @@ def generate_payments(*, model: type[R], roster_id: UUID, clerk: Actor, now: dat
 
 def _lines(roster: SalaryBatch | BenefitList) -> Iterator[DetailInput]:
     """The payment lines of a roster; a person whose whole pay is withheld has none."""
+    rows: Any
     if isinstance(roster, SalaryBatch):
         rows = SalaryRow.objects.filter(batch=roster, net__gt=0).order_by("row_no").values_list(*_PAYEE, "net")
     else:

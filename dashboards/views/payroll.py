@@ -180,7 +180,7 @@ def _import(request: HttpRequest, desk: Desk, what: str) -> HttpResponse:
 
 def _source(request: HttpRequest) -> services.SourceFile:
     upload = request.FILES.get("file")
-    if upload is None or not upload.name:
+    if upload is None or not upload.name or upload.file is None:
         raise FileRefused("请选择要导入的文件。", field="file")
     return services.SourceFile(upload.name, upload.size or 0, upload.file)
 

@@ -6,10 +6,11 @@ from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models import Sum
 
 from budget.models import BudgetIndicator
-from core.batch import copy_rows, update_from_values
-from core.models import Transition
+from core.batch import copy_lines, copy_rows, csv_text, update_from_values
+from core.models import NumberCounter, Transition
 from demo import world
 from monitoring.models import Alert
 from tests import acts
@@ -132,3 +133,32 @@ def test_with_add_the_change_is_added_to_what_is_there(city):
     update_from_values(BudgetIndicator, {"amount_frozen": "numeric"}, [(one.id, Decimal("0.10"))], add=True)
     update_from_values(BudgetIndicator, {"amount_frozen": "numeric"}, [(one.id, Decimal("0.20"))], add=True)
     assert world.indicator("I1").amount_frozen == Decimal("0.30")
+
+
+# Lines as they come -------------------------------------------------------------------------------------------------
+
+COUNTER = ("adm_div_code", "fiscal_year", "kind", "last")
+
+
+def test_lines_are_stored_as_a_generator_spells_them(db):
+    texts = ['a"b', "a,b", "\\N", "\\.", "", "汉字"]
+    copy_lines(NumberCounter, COUNTER, (f"990100000,2026,{csv_text(text)},1\n" for text in texts))
+    assert set(NumberCounter.objects.values_list("kind", flat=True)) == set(texts)
+
+
+def test_more_lines_than_one_piece_holds_arrive_all(db):
+    copy_lines(NumberCounter, COUNTER, (f"990100000,2026,k{number},{number}\n" for number in range(5000)))
+    assert NumberCounter.objects.aggregate(all=Sum("last"))["all"] == sum(range(5000))
+
+
+def test_what_a_generator_raises_is_raised_and_nothing_is_stored(db):
+    class Wrong(Exception):
+        pass
+
+    def lines():
+        yield "990100000,2026,first,1\n"
+        raise Wrong("half way")
+
+    with pytest.raises(Wrong), transaction.atomic():
+        copy_lines(NumberCounter, COUNTER, lines())
+    assert not NumberCounter.objects.exists()
