@@ -99,7 +99,7 @@ def import_salary_batch(*, header: SalaryHeader, file: SourceFile, clerk: Actor,
     columns = salary_columns(source.table.header, source.table.header_row, codes=codes, errors=errors)
     _refuse(errors)
     batch = SalaryBatch(
-        **_common(indicator, file, source, clerk, now, "salary"),
+        **_common(indicator, file, source, clerk, now),
         month=header.month,
         kind=header.kind,
     )
@@ -109,7 +109,7 @@ def import_salary_batch(*, header: SalaryHeader, file: SourceFile, clerk: Actor,
         SalaryRow, _SALARY_COLUMNS, lines
     )  # before their batch, whose totals they are: the key waits till commit
     _total_salary(batch)
-    _insert(batch, "该单位本月已有同类的有效批次，作废后才能重新导入。")
+    _insert(batch, "salary", "该单位本月已有同类的有效批次，作废后才能重新导入。")
     return batch
 
 
@@ -129,7 +129,7 @@ def import_benefit_list(*, header: BenefitHeader, file: SourceFile, clerk: Actor
     columns = benefit_columns(source.table.header, source.table.header_row, errors=errors)
     _refuse(errors)
     found = BenefitList(
-        **_common(indicator, file, source, clerk, now, "benefit"),
+        **_common(indicator, file, source, clerk, now),
         dept_economic_code=header.dept_economic_code,
         policy=header.policy,
         period=header.period,
@@ -141,7 +141,7 @@ def import_benefit_list(*, header: BenefitHeader, file: SourceFile, clerk: Actor
     lines = source.lines(reader.read, errors, lambda line: _benefit_line(found, line, source))
     copy_lines(BenefitRow, _BENEFIT_COLUMNS, lines)
     _total_benefit(found)
-    _insert(found, "该政策、期间、乡镇已有有效清单，作废后才能重新导入。")
+    _insert(found, "benefit", "该政策、期间、乡镇已有有效清单，作废后才能重新导入。")
     return found
 
 
@@ -204,15 +204,13 @@ def _check_benefit_header(header: BenefitHeader, indicator: BudgetIndicator) -> 
 
 
 def _common(
-    indicator: BudgetIndicator, file: SourceFile, source: "_Source", clerk: Actor, now: datetime, kind: str
+    indicator: BudgetIndicator, file: SourceFile, source: "_Source", clerk: Actor, now: datetime
 ) -> dict[str, Any]:
     assert clerk.person_id is not None, "a clerk is a person"
-    [number] = take_numbers(adm_div_code=indicator.adm_div_code, fiscal_year=indicator.fiscal_year, kind=kind, count=1)
     return {
         "id": new_id(),
         "adm_div_code": indicator.adm_div_code,
         "fiscal_year": indicator.fiscal_year,
-        "roster_no": number,
         "unit": indicator.unit,
         "indicator": indicator,
         "file_name": _file_name(file.name),
@@ -342,8 +340,13 @@ def _total_benefit(found: BenefitList) -> None:
         found.head_count, found.amount = cursor.fetchone()
 
 
-def _insert(roster: Roster, exists: str) -> None:
-    """:raises RosterExists: if an active roster of the same kind is there, or was stored at the same moment."""
+def _insert(roster: Roster, kind: str, exists: str) -> None:
+    """Store the roster under a number taken last: whoever takes one lets nobody else take one until the end.
+
+    :raises RosterExists: if an active roster of the same kind is there, or was stored at the same moment.
+    """
+    year = roster.fiscal_year
+    [roster.roster_no] = take_numbers(adm_div_code=roster.adm_div_code, fiscal_year=year, kind=kind, count=1)
     try:
         roster.save(force_insert=True)
     except IntegrityError as error:

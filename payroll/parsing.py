@@ -366,7 +366,7 @@ def _fen(row: int, title: str, cell: Any, errors: Errors, *, blank: bool = True)
     kind = type(cell)
     if kind is float:
         if 0.0 <= cell < MOST_FEN / 100:
-            fen = int(round(cell * 100))
+            fen: int = round(cell * 100)
             if fen / 100 == cell:
                 return fen
         errors.add(row, title, f"金额须不小于零、最多两位小数：{cell!r}。")

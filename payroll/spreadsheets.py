@@ -23,7 +23,9 @@ MOST_ROWS = 60_000
 MOST_COLUMNS = 100
 MOST_FORMULAS = 20  # so many are named; the rest are the same work for whoever mends the file
 _PIECE = 1 << 20
-_SPREADSHEET = re.compile(r"xl/worksheets/[^/]+\.xml", re.IGNORECASE)
+_WORKBOOK = "xl/workbook.xml"
+_BINARY = re.compile(r"xl/(?:workbook|worksheets/.*)\.bin", re.IGNORECASE)  # .xlsb in disguise
+_SHEET_DATA = re.compile(rb"<(?:\w+:)?sheetData[\s/>]")  # a worksheet may have any name
 _FORMULA = re.compile(rb'<(?:\w+:)?c\b[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"[^>]*>\s*<(?:\w+:)?f[\s/>]')
 _ANY_FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
 _ROW = re.compile(rb"<(?:\w+:)?row[\s/>]")
@@ -95,21 +97,27 @@ def _weigh(file: IO[bytes]) -> None:
             members = archive.infolist()
             if len(members) > MOST_MEMBERS or any(member.flag_bits & 1 for member in members):
                 raise FileRefused("文件结构异常或已加密。", field="file")
+            names = [member.filename for member in members]
+            if _WORKBOOK not in names or any(map(_BINARY.fullmatch, names)):
+                raise FileRefused("不是 .xlsx 表格。", field="file")
             for member in members:
-                sheet = _SPREADSHEET.fullmatch(member.filename) is not None
+                sheet = False
                 came = 0
                 tail = b""
                 with archive.open(member) as stream:
                     while piece := stream.read(_PIECE):
+                        if not came and piece.startswith((b"\xff\xfe", b"\xfe\xff")):
+                            raise FileRefused("表格的编码不是 UTF-8。", field="file")
                         came += len(piece)
                         unpacked += len(piece)
                         if unpacked > MOST_UNPACKED or came > max(MOST_RATIO * member.compress_size, _PIECE):
                             raise FileRefused("文件解压后过大，不像正常的表格。", field="file", unpacked=unpacked)
+                        seen = tail + piece
+                        tail = piece[-_TAIL:]
+                        sheet = sheet or _SHEET_DATA.search(seen) is not None
                         if sheet:
-                            seen = tail + piece
                             rows += len(_ROW.findall(piece))
                             formulas += _formulas(seen, formulas)
-                            tail = piece[-_TAIL:]
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError) as error:
         raise FileRefused("文件无法读取，可能已损坏。", field="file") from error
     if formulas:

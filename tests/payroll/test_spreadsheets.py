@@ -79,6 +79,36 @@ def test_an_archive_that_is_no_spreadsheet_is_refused():
     assert refused(source(buffer.getvalue(), "a.xlsx"))
 
 
+def repacked(change):
+    """P1's file with its members renamed or rewritten: `change` gives name and bytes for name and bytes."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(xlsx(HEADER, teachers(), formulas=("K4",)).content) as old,
+        zipfile.ZipFile(buffer, "w") as new,
+    ):
+        for name in old.namelist():
+            new.writestr(*change(name, old.read(name)))
+    return source(buffer.getvalue(), "a.xlsx")
+
+
+def test_a_worksheet_by_another_name_is_looked_into_as_well():
+    def moved(name, data):
+        data = data.replace(b"worksheets/sheet1.xml", b"charts/chart1.xml")
+        return name.replace("worksheets/sheet1.xml", "charts/chart1.xml"), data
+
+    assert "K4" in refused(repacked(moved))
+
+
+def test_other_spreadsheets_in_disguise_are_refused():
+    assert "不是 .xlsx" in refused(repacked(lambda name, data: (name.replace("workbook.xml", "other.xml"), data)))
+    assert "不是 .xlsx" in refused(repacked(lambda name, data: (name.replace("sheet1.xml", "sheet1.bin"), data)))
+
+    def wide(name, data):
+        return name, data.decode().encode("utf-16") if name.endswith("sheet1.xml") else data
+
+    assert "UTF-8" in refused(repacked(wide))
+
+
 def test_a_large_file_is_refused_before_it_is_read():
     class Unread(io.BytesIO):
         def read(self, *_):
