@@ -10,6 +10,8 @@ from budget.income import incomes_of
 from dashboards import selectors
 from dashboards.contract_queues import drafts_to_file, open_supplements, projects_to_approve
 from dashboards.desk import BUREAU_READERS, BUSINESS, READERS, Desk
+from emergency.models import PaperVoucher, Window
+from emergency.states import SECONDS, PaperState, WindowState
 from parties.duties import ADMIN_POSTS, Post
 from parties.models import GroupMenu
 from payments.states import REVIEWERS, RequestState
@@ -21,6 +23,7 @@ PLAN_POSTS = (Post.UNIT_REVIEWER, Post.SECTION_REVIEWER, Post.PLAN_REVIEWER)
 INCOME_POSTS = (Post.UNIT_CLERK, Post.UNIT_REVIEWER, Post.UNIT_LEADER)
 RECONCILIATION_POSTS = (Post.RECONCILER, Post.TREASURY_CHIEF, Post.SECURITY_AUDITOR)
 KEY_MANAGERS = (Post.SEAL_KEEPER, Post.SECURITY_ADMIN)
+WINDOW_SECONDS = tuple(SECONDS.split("|"))
 EXCHANGE_WATCHERS = (Post.RECONCILER, Post.VOUCHER_MAKER, Post.SEAL_KEEPER)
 
 
@@ -46,6 +49,7 @@ ENTRIES = (
     Entry("voucher-make", "制单", selectors.MAKERS, "make", "凭证"),
     Entry("voucher-seal", "签章", selectors.SEALERS, "seal", "凭证"),
     Entry("voucher-list", "凭证库", READERS, "", "凭证"),
+    Entry("emergency", "应急纸质凭证", (*BUREAU_READERS, Post.UNIT_CLERK), "emergency", "凭证"),
     Entry("exchange-monitor", "交换监控", BUREAU_READERS, "unknown", "凭证"),
     Entry("indicator-list", "指标台账", READERS, "", "预算"),
     Entry("adjustment-list", "指标变动", (Post.BUDGET_CLERK, Post.BUDGET_APPROVER), "adjustments", "预算"),
@@ -92,6 +96,12 @@ def _rosters(desk: Desk, model: type[SalaryBatch] | type[BenefitList], state_of:
     mine += ["draft", "confirmed"] if desk.holds("unit_clerk") else []
     rows: QuerySet = visible_rosters(model, desk.actor).filter(fiscal_year=desk.fiscal_year)
     return rows.filter(state__in=mine)
+def _windows(state: str) -> Callable[[Desk], QuerySet]:
+    return lambda desk: Window.objects.filter(adm_div_code=desk.actor.adm_div_code, state=state)
+
+
+def _papers(state: str) -> Callable[[Desk], QuerySet]:
+    return lambda desk: PaperVoucher.objects.filter(adm_div_code=desk.actor.adm_div_code, state=state)
 
 
 S = RequestState
@@ -169,6 +179,9 @@ TODOS = (
         (Post.UNIT_REVIEWER, Post.UNIT_LEADER),
         lambda desk: incomes_of(desk.actor).filter(fiscal_year=desk.fiscal_year, decision__isnull=True),
     ),
+    Todo("windows", "应急窗口待确认", "去确认", "emergency", WINDOW_SECONDS, _windows(WindowState.DECLARED)),
+    Todo("papers", "纸质凭证待补录", "去补录", "emergency", (Post.RECONCILER,), _papers(PaperState.PRINTED)),
+    Todo("answers", "纸质回单待复核", "去复核", "emergency", (Post.TREASURY_CHIEF,), _papers(PaperState.ENTERED)),
     Todo("unknown", "发送结果未知", "去查看", "exchange-monitor", EXCHANGE_WATCHERS, selectors.unknown_deliveries),
     Todo(
         "discrepancies",
@@ -194,6 +207,7 @@ TODOS = (
 )
 NAV_SUM = {
     "contracts": ("filings", "supplements"),
+    "emergency": ("windows", "papers", "answers"),
     "mine": ("returned",),
     "seal": ("seal", "seal_notices"),
     "make": ("make", "bank_refused"),

@@ -18,12 +18,12 @@ S = RequestState
 _STOPPED = {S.BLOCKED: "监控拦截", S.ON_HOLD: "监控挂起", S.RETURNED: "已退回", S.VOIDED: "已作废"}
 _AFTER_REVIEW = (
     ("制单", ("issue",), S.APPROVED),
-    ("签章发送", ("seal",), S.VOUCHERED),
+    ("签章发送", ("seal", "print"), S.VOUCHERED),
     ("银行支付", ("pay_full", "pay_part", "fail"), S.SEALED),
     ("清算", ("clear",), S.PAID),
 )
 _WAITING_AT = {
-    S.APPROVED: "制单", S.VOUCHERED: "签章发送", S.SEALED: "银行支付", S.ACCEPTED: "银行支付",
+    S.APPROVED: "制单", S.VOUCHERED: "签章发送", S.SEALED: "银行支付", S.ON_PAPER: "银行支付", S.ACCEPTED: "银行支付",
     S.BANK_REFUSED: "银行支付", S.PAID: "清算", S.PARTIALLY_PAID: "清算",
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from dashboards.views import (
     cards,
     clearing,
     contracts,
+    emergency,
     evidence,
     exchange,
     income,
@@ -131,6 +132,20 @@ urlpatterns = [
         attachments.page,
         name="attachment-page",
     ),
+    # Vouchers on paper in an emergency
+    path("emergency/", emergency.windows, name="emergency"),
+    path("emergency/declare/", emergency.declare, name="emergency-declare"),
+    path("emergency/<uuid:pk>/", emergency.window_page, name="emergency-window"),
+    path("emergency/<uuid:pk>/decide/", emergency.decide, name="emergency-decide"),
+    path("emergency/<uuid:pk>/print/", emergency.print_out, name="emergency-print"),
+    path("emergency/<uuid:pk>/confirm/", emergency.confirm, name="emergency-confirm"),
+    path("emergency/<uuid:pk>/close/", emergency.close, name="emergency-close"),
+    path("emergency/<uuid:pk>/drill/<uuid:request_pk>/pdf/", emergency.drill_pdf, name="emergency-drill-pdf"),
+    path("emergency/papers/<uuid:pk>/pdf/", emergency.paper_pdf, name="emergency-paper-pdf"),
+    path("emergency/papers/<uuid:pk>/scan/", emergency.scan, name="emergency-scan"),
+    path("emergency/papers/<uuid:pk>/enter/", emergency.enter, name="emergency-enter"),
+    path("emergency/papers/<uuid:pk>/decide/", emergency.decide_entry, name="emergency-entry-decide"),
+    path("paper/", emergency.check, name="paper-check"),  # for everybody, without logging in
     path("phone/<str:token>/", phone.phone, name="phone"),  # for the phone that was shown the picture, without log-in
     # Units' own income
     path("incomes/", income.income_list, name="income-list"),

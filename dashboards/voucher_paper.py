@@ -26,6 +26,7 @@ from vouchers.transport import body_of
 _MARKS = {
     VoucherState.GENERATED: "未签章",
     VoucherState.VOID: "已作废",
+    VoucherState.PAPER: "应急",
     VoucherState.REFUSED: "银行拒收",
     VoucherState.RETURNED: "银行退回",
 }

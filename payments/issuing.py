@@ -19,7 +19,7 @@ from parties.chain_rules import is_complete
 from parties.errors import ActedBefore
 from parties.models import ReviewDecision
 from parties.review import Chains, load_chains
-from payments.content import content_digest, details_of
+from payments.content import Details, content_digest, details_of
 from payments.drafting import unlink_reissues
 from payments.errors import ApprovalsIncomplete, ContentChanged
 from payments.locking import (
@@ -40,7 +40,7 @@ from seals.approvals import Prepared, Proof, Shown, prepare_for, summary_of_paye
 from seals.signing import Warrant
 from vouchers.models import Voucher
 from vouchers.sealing import Steps, affix, seal_at_once
-from vouchers.services import generate_vouchers, void_vouchers
+from vouchers.services import generate_vouchers, turn_to_paper, void_vouchers
 
 LINES_AT_ONCE = 5000  # of payment details that are written as vouchers in one go
 
@@ -57,7 +57,7 @@ def issue_payment_vouchers(*, request_ids: Sequence[UUID], maker: Actor, now: da
     """
     context = context_for(maker, now)
     requests = lock_requests(request_ids, maker)
-    approvals = _Approvals(requests)
+    approvals = Approvals(requests)
     details = details_of(requests)
 
     def check(request: PaymentRequest) -> None:
@@ -70,19 +70,26 @@ def issue_payment_vouchers(*, request_ids: Sequence[UUID], maker: Actor, now: da
 
     outcome = judge(requests, request_ids, check)
     record_payer_refusals(requests, outcome.refused, context)
-    if not outcome.accepted:
-        return outcome
-    names = load_names(outcome.accepted)
-    for part in _by_lines(outcome.accepted, details):
+    make_out(outcome.accepted, details, by=maker, context=context)
+    return outcome
+
+
+def make_out(
+    requests: Sequence[PaymentRequest], details: Mapping[UUID, Details], *, by: Actor, context: Context
+) -> None:
+    """Give locked and judged requests their vouchers; a step."""
+    if not requests:
+        return
+    names = load_names(requests)
+    for part in _by_lines(requests, details):
         drafts = [payment_voucher_draft(r, details[r.id], names, context.business_date) for r in part]
-        for request, voucher in zip(part, generate_vouchers(drafts, by=maker, now=now), strict=True):
+        for request, voucher in zip(part, generate_vouchers(drafts, by=by, now=context.at), strict=True):
             request.voucher = voucher
             request.voucher_type, request.voucher_no = voucher.voucher_type, voucher.voucher_no
     columns = {"voucher_id": "uuid", "voucher_type": "text", "voucher_no": "text"}
-    rows = sorted((r.id, r.voucher_id, r.voucher_type, r.voucher_no) for r in outcome.accepted)
+    rows = sorted((r.id, r.voucher_id, r.voucher_type, r.voucher_no) for r in requests)
     update_from_values(PaymentRequest, columns, rows)
-    move(REQUEST_FLOW, outcome.accepted, "issue", by=maker, at=now)
-    return outcome
+    move(REQUEST_FLOW, requests, "issue", by=by, at=context.at)
 
 
 def _by_lines(
@@ -127,7 +134,7 @@ class _ToSeal:
     def __init__(self, requests: Sequence[PaymentRequest], vouchers: Mapping[UUID, Voucher]) -> None:
         self.requests = requests
         self.vouchers = vouchers
-        self.approvals = _Approvals(requests)
+        self.approvals = Approvals(requests)
         self.details = details_of(requests)
         self.steps = Steps(list(vouchers.values()))
 
@@ -220,12 +227,18 @@ def seal_payment_vouchers(
 
 
 def issue_limit_notices(
-    changes: Sequence[tuple[PaymentRequest, Decimal]], *, by: Actor, context: Context, warrant: Warrant | None = None
+    changes: Sequence[tuple[PaymentRequest, Decimal]],
+    *,
+    by: Actor,
+    context: Context,
+    warrant: Warrant | None = None,
+    on_paper: bool = False,
 ) -> None:
     """Generate and seal a 5108 for each (request, change of what PBoC may clear), where the payment method is cleared
     payment by payment; a step.
 
-    A negative one after a failed payment is sealed by the system: it only takes permission away.
+    A negative one after a failed payment is sealed by the system: it only takes permission away. One `on_paper` goes
+    with a payment on paper: it is printed, not sealed, and never sent.
     """
     changes = [(r, amount) for r, amount in changes if method_of(r.payment_mode).clearing is Clearing.BY_PAYMENT]
     if not changes or not year_of(context.adm_div_code, context.fiscal_year).limits_clearing:
@@ -233,7 +246,10 @@ def issue_limit_notices(
     names: Names = load_names([request for request, _ in changes])
     drafts = [limit_notice_draft(r, amount, names, context.business_date) for r, amount in changes]
     vouchers = generate_vouchers(drafts, by=system_actor("清算额度"), now=context.at)
-    seal_at_once(vouchers, by=by, warrant=warrant or Warrant(None), now=context.at)
+    if on_paper:
+        turn_to_paper(vouchers, by=system_actor("清算额度"), now=context.at)
+    else:
+        seal_at_once(vouchers, by=by, warrant=warrant or Warrant(None), now=context.at)
     copy_rows(
         [
             LimitNotice(
@@ -274,7 +290,7 @@ def limit_key(request: PaymentRequest) -> LimitKey:
     return bank_id, request.payment_mode, request.indicator.fund_nature
 
 
-class _Approvals:
+class Approvals:
     """The approvals of the current revision of each request (one query for decisions, one for nodes)."""
 
     def __init__(self, requests: Sequence[PaymentRequest]) -> None:

@@ -291,11 +291,14 @@ class InvoiceUse(RegionYearModel):
 
 
 class PaymentReceipt(RegionYearModel):
-    """支付回单: the bank's sealed answer to one payment voucher. One for each voucher, append-only."""
+    """支付回单: the bank's answer to one payment voucher. One for each voucher, append-only.
+
+    `message` is the sealed receipt; without one the answer came on paper and two people entered it (`emergency`).
+    """
 
     request = models.OneToOneField(PaymentRequest, models.PROTECT, related_name="receipt")
     voucher = models.OneToOneField(Voucher, models.PROTECT, related_name="+")
-    message = models.OneToOneField(InboxMessage, models.PROTECT, related_name="+")
+    message = models.OneToOneField(InboxMessage, models.PROTECT, null=True, related_name="+")
     amount_paid = MoneyField("支付金额")
     paid_on = models.DateField("支付日期")
     bank_serial = models.CharField("银行流水号", max_length=42)
@@ -305,7 +308,25 @@ class PaymentReceipt(RegionYearModel):
     class Meta:
         verbose_name = verbose_name_plural = "支付回单"
         constraints = [models.CheckConstraint(name="receipt_not_negative", condition=Q(amount_paid__gte=0))]
-        triggers = [append_only()]
+        triggers = [
+            append_only(),
+            pgtrigger.Trigger(
+                name="receipt_by_its_own_way",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                func=pgtrigger.Func(
+                    """
+                    IF NOT EXISTS (SELECT 1 FROM payments_paymentrequest r
+                                    WHERE r.id = NEW.request_id AND r.voucher_id = NEW.voucher_id
+                                      AND (r.state = 'on_paper') = (NEW.message_id IS NULL)) THEN
+                        RAISE EXCEPTION 'a voucher on paper is answered on paper, and no other is'
+                              USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NEW;
+                    """
+                ),
+            ),
+        ]
 
 
 class ReceiptLine(RegionYearModel):

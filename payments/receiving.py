@@ -20,6 +20,7 @@ from payments.models import PaymentDetail, PaymentReceipt, PaymentRequest, Recei
 from payments.receipt_alerts import record_differences
 from payments.states import REQUEST_FLOW, DetailState, RequestState
 from vouchers.checks import wire_amount, wire_date
+from vouchers.models import InboxMessage, Voucher
 from vouchers.routing import Applied, InboundVoucher, Verdict
 from vouchers.services import record_receipts
 
@@ -27,7 +28,9 @@ REFUSED_LINE = {"XPayAmt": "0.00", "XAddWord": "银行整单拒付，未说明�
 
 
 @dataclass(frozen=True)
-class _Line:
+class ReceiptRow:
+    """What became of one detail: paid in full with the bank's serial, or 0.00 with the reason."""
+
     detail: PaymentDetail
     amount_paid: Decimal
     paid_on: date
@@ -36,12 +39,13 @@ class _Line:
 
 
 @dataclass(frozen=True)
-class _Receipt:
-    """One receipt, read and checked against its request."""
+class Receipt:
+    """One receipt, read and checked against its request; without a message if it came on paper."""
 
-    inbound: InboundVoucher
+    voucher: Voucher
+    message: InboxMessage | None
     request: PaymentRequest
-    lines: list[_Line]
+    lines: list[ReceiptRow]
     paid_on: date
     bank_serial: str
 
@@ -71,7 +75,8 @@ def apply_payment_receipts(messages: Sequence[InboundVoucher], now: datetime) ->
     requests = {r.voucher_id: r for r in lock_requests_of_vouchers(_voucher_ids(messages))}
     details = details_of(requests.values())
     verdicts: dict[UUID, Verdict] = {}
-    receipts: list[_Receipt] = []
+    receipts: list[Receipt] = []
+    senders: dict[str, tuple[Actor, list[Receipt]]] = {}
     different: list[tuple[PaymentRequest, TreasuryError]] = []
     for inbound in messages:
         request = None
@@ -79,17 +84,20 @@ def apply_payment_receipts(messages: Sequence[InboundVoucher], now: datetime) ->
             request = requests.get(inbound.voucher.id) if inbound.voucher else None
             if request is None or request.state not in (RequestState.SEALED, RequestState.ACCEPTED):
                 raise PaymentUnknown("没有等待该回单的支付。", field="VoucherNo")
-            receipts.append(_read(inbound, request, details[request.id], context.business_date))
+            assert inbound.voucher is not None, "the request was found by it"
+            receipt = _read(inbound, inbound.voucher, request, details[request.id], context.business_date)
+            receipts.append(receipt)
+            senders.setdefault(inbound.sender.organisation, (inbound.actor, []))[1].append(receipt)
             verdicts[inbound.message.pk] = Applied()
         except TreasuryError as refusal:
             verdicts[inbound.message.pk] = refusal
             if request is not None and isinstance(refusal, ReceiptAmountDiffers | ReceiptPayeeDiffers):
                 different.append((request, refusal))
     record_differences(different, context)
-    _store(receipts, context)
-    for sender in dict.fromkeys(receipt.inbound.sender.organisation for receipt in receipts):
-        mine = [receipt for receipt in receipts if receipt.inbound.sender.organisation == sender]
-        _settle(mine, mine[0].inbound.actor, context)
+    store_receipts(receipts, context)
+    for bank, mine in senders.values():
+        record_receipts([receipt.voucher for receipt in mine], by=bank, now=context.at)
+        settle_receipts(mine, bank, context)
     return verdicts
 
 
@@ -97,7 +105,13 @@ def _voucher_ids(messages: Sequence[InboundVoucher]) -> list[UUID]:
     return [inbound.voucher.id for inbound in messages if inbound.voucher is not None]
 
 
-def _read(inbound: InboundVoucher, request: PaymentRequest, details: Sequence[PaymentDetail], today: date) -> _Receipt:
+def _read(
+    inbound: InboundVoucher,
+    voucher: Voucher,
+    request: PaymentRequest,
+    details: Sequence[PaymentDetail],
+    today: date,
+) -> Receipt:
     main = inbound.content.main
     stated = wire_amount(main.get("XPayAmt", ""), field="XPayAmt")
     # A bank may refuse the whole by 0.00 in the head alone, without a date and with the lines as they came.
@@ -111,7 +125,7 @@ def _read(inbound: InboundVoucher, request: PaymentRequest, details: Sequence[Pa
         _line(position, {**values, **REFUSED_LINE} if untouched else values, by_seq[values["Id"]], paid_on)
         for position, values in enumerate(inbound.content.details, start=1)
     ]
-    receipt = _Receipt(inbound, request, lines, paid_on, main.get("XAgentBusinessNo", "")[:42])
+    receipt = Receipt(voucher, inbound.message, request, lines, paid_on, main.get("XAgentBusinessNo", "")[:42])
     if stated != receipt.amount_paid:
         raise ReceiptAmountDiffers(
             "回单实付合计与明细之和不符。", field="XPayAmt", stated=stated, expected=receipt.amount_paid
@@ -121,7 +135,7 @@ def _read(inbound: InboundVoucher, request: PaymentRequest, details: Sequence[Pa
     return receipt
 
 
-def _line(position: int, values: Mapping[str, str], detail: PaymentDetail, paid_on: date) -> _Line:
+def _line(position: int, values: Mapping[str, str], detail: PaymentDetail, paid_on: date) -> ReceiptRow:
     where = f"Detail[{position}]"
     amount = wire_amount(values.get("XPayAmt", ""), field=f"{where}.XPayAmt")
     if amount not in (ZERO, detail.amount):
@@ -137,21 +151,22 @@ def _line(position: int, values: Mapping[str, str], detail: PaymentDetail, paid_
         raise ReceiptIncomplete("失败明细须写明原因。", field=f"{where}.XAddWord")
     if amount > 0 and not values.get("XAgentBusinessNo"):
         raise ReceiptIncomplete("已付明细缺少银行交易流水号。", field=f"{where}.XAgentBusinessNo")
-    return _Line(detail, amount, paid_on, values.get("XAgentBusinessNo", "")[:42], values.get("XAddWord", "")[:100])
+    return ReceiptRow(
+        detail, amount, paid_on, values.get("XAgentBusinessNo", "")[:42], values.get("XAddWord", "")[:100]
+    )
 
 
-def _store(receipts: Sequence[_Receipt], context: Context) -> None:
+def store_receipts(receipts: Sequence[Receipt], context: Context) -> None:
     """Write the facts: a receipt for each voucher, a line for each row; project them onto details and requests."""
     facts, lines = [], []
     for receipt in receipts:
         request = receipt.request
-        assert receipt.inbound.voucher is not None
         fact = PaymentReceipt(
             adm_div_code=request.adm_div_code,
             fiscal_year=request.fiscal_year,
             request=request,
-            voucher=receipt.inbound.voucher,
-            message=receipt.inbound.message,
+            voucher=receipt.voucher,
+            message=receipt.message,
             amount_paid=receipt.amount_paid,
             paid_on=receipt.paid_on,
             bank_serial=receipt.bank_serial,
@@ -185,18 +200,18 @@ def _store(receipts: Sequence[_Receipt], context: Context) -> None:
         receipt.request.amount_paid, receipt.request.amount_failed = receipt.amount_paid, receipt.amount_failed
 
 
-def _settle(receipts: Sequence[_Receipt], bank: Actor, context: Context) -> None:
-    record_receipts([r.inbound.voucher for r in receipts if r.inbound.voucher], by=bank, now=context.at)
+def settle_receipts(receipts: Sequence[Receipt], by: Actor, context: Context, *, on_paper: bool = False) -> None:
+    """Turn what was reserved into paid and released, and move the requests; a step that follows `store_receipts`."""
     lock_balances([r.request.indicator_id for r in receipts], [r.request.quota_id for r in receipts])
     post([posting for receipt in receipts for posting in _postings(receipt)], context)
     failed = [(r.request, -r.amount_failed) for r in receipts if r.amount_failed > 0]
-    issue_limit_notices(failed, by=system_actor("清算额度"), context=context)
+    issue_limit_notices(failed, by=system_actor("清算额度"), context=context, on_paper=on_paper)
     for action in ("pay_full", "pay_part", "fail"):
         members = [r.request for r in receipts if r.action == action]
-        move(REQUEST_FLOW, members, action, by=bank, at=context.at)
+        move(REQUEST_FLOW, members, action, by=by, at=context.at)
 
 
-def _postings(receipt: _Receipt) -> list[Posting]:
+def _postings(receipt: Receipt) -> list[Posting]:
     def posting(kind: str, indicator: dict[str, Decimal], quota: dict[str, Decimal]) -> Posting:
         return Posting(
             indicator_id=receipt.request.indicator_id,

@@ -15,6 +15,7 @@ class RequestState(TextChoices):
     APPROVED = "approved", "已终审"
     VOUCHERED = "vouchered", "已生成凭证"
     SEALED = "sealed", "已签章发送"
+    ON_PAPER = "on_paper", "纸质凭证在途"
     ACCEPTED = "accepted", "银行已签收"
     BANK_REFUSED = "bank_refused", "银行退回"
     PAID = "paid", "已支付"
@@ -28,6 +29,7 @@ S = RequestState
 REVIEWERS = "unit_reviewer|unit_leader|section_reviewer|payment_reviewer|treasury_chief"
 MAKERS = "voucher_maker|unit_clerk"
 PAYERS = "agent_bank|pboc"  # PBoC itself pays an appropriation
+PAPER_CONFIRMERS = "treasury_chief"  # the second person behind an answer that came on paper
 SEALERS = "seal_keeper|unit_sealer|name_seal|unit_name_seal"
 # fmt: off
 REQUEST_FLOW = StateMachine(
@@ -56,6 +58,7 @@ REQUEST_FLOW = StateMachine(
     M("cancel_voucher", S.VOUCHERED,      S.APPROVED,        MAKERS),
     M("stamp",         S.VOUCHERED,       S.VOUCHERED,       SEALERS),
     M("seal",          S.VOUCHERED,       S.SEALED,          SEALERS),
+    M("print",         S.VOUCHERED,       S.ON_PAPER,        MAKERS),
     M("accept",        S.SEALED,          S.ACCEPTED,        PAYERS),
     M("bank_refuse",   S.SEALED,          S.BANK_REFUSED,    PAYERS),
     M("bank_refuse",   S.ACCEPTED,        S.BANK_REFUSED,    PAYERS),
@@ -66,13 +69,18 @@ REQUEST_FLOW = StateMachine(
     M("pay_part",      S.ACCEPTED,        S.PARTIALLY_PAID,  PAYERS),
     M("fail",          S.SEALED,          S.FAILED,          PAYERS),
     M("fail",          S.ACCEPTED,        S.FAILED,          PAYERS),
+    M("pay_full",      S.ON_PAPER,        S.PAID,            PAPER_CONFIRMERS),
+    M("pay_part",      S.ON_PAPER,        S.PARTIALLY_PAID,  PAPER_CONFIRMERS),
+    M("fail",          S.ON_PAPER,        S.FAILED,          PAPER_CONFIRMERS),
     M("clear",         S.PAID,            S.CLEARED,         "pboc"),
     M("clear",         S.PARTIALLY_PAID,  S.CLEARED,         "pboc"),
 )
 # fmt: on
 
 EDITABLE = frozenset({S.DRAFT, S.RETURNED, S.BLOCKED})
-RESERVING = frozenset({S.ON_HOLD, S.IN_REVIEW, S.APPROVED, S.VOUCHERED, S.SEALED, S.ACCEPTED, S.BANK_REFUSED})
+RESERVING = frozenset(
+    {S.ON_HOLD, S.IN_REVIEW, S.APPROVED, S.VOUCHERED, S.SEALED, S.ON_PAPER, S.ACCEPTED, S.BANK_REFUSED}
+)
 PAID_STATES = frozenset({S.PAID, S.PARTIALLY_PAID, S.CLEARED})
 LIVE = RESERVING | PAID_STATES  # holds or has used what it names; given back by a void, a return or a failure
 

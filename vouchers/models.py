@@ -84,7 +84,11 @@ class Voucher(RegionYearModel):
             ),
             models.CheckConstraint(
                 name="voucher_signed_when_sealed",
-                condition=Q(state__in=[VoucherState.GENERATED, VoucherState.VOID]) | ~Q(signature=""),
+                condition=Q(state__in=[VoucherState.GENERATED, VoucherState.VOID, VoucherState.PAPER])
+                | ~Q(signature=""),
+            ),
+            models.CheckConstraint(
+                name="voucher_on_paper_is_not_signed", condition=~Q(state=VoucherState.PAPER) | Q(signature="")
             ),
         ]
         indexes = [
@@ -155,7 +159,25 @@ class Delivery(RegionYearModel):
                 name="delivery_due",
             )
         ]
-        triggers = [pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete)]
+        triggers = [
+            pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
+            pgtrigger.Trigger(
+                name="not_what_is_on_paper",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                declare=[("how", "text")],
+                func=pgtrigger.Func(
+                    """
+                    -- in share mode: whoever is turning it to paper just now has it first
+                    SELECT v.state INTO how FROM vouchers_voucher v WHERE v.id = NEW.voucher_id FOR SHARE;
+                    IF how = 'paper' THEN
+                        RAISE EXCEPTION 'a voucher on paper is never sent' USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NEW;
+                    """
+                ),
+            ),
+        ]
 
 
 class DeliveryAttempt(models.Model):

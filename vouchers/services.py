@@ -123,6 +123,12 @@ def void_vouchers(vouchers: Sequence[Voucher], *, by: Actor, now: datetime, reas
 
 
 @transaction.atomic(savepoint=False)
+def turn_to_paper(vouchers: Sequence[Voucher], *, by: Actor, now: datetime) -> None:
+    """Note that locked vouchers go out on paper: from here on nobody can seal or send them."""
+    move(VOUCHER_FLOW, vouchers, "print", by=by, at=now)
+
+
+@transaction.atomic(savepoint=False)
 def record_answer(vouchers: Sequence[Voucher], action: str, *, by: Actor, reason: str, now: datetime) -> None:
     """Note that the receiver signed for (`sign_for`), refused (`refuse`) or returned (`return`) locked vouchers.
 

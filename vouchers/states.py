@@ -16,6 +16,7 @@ class VoucherState(TextChoices):
     RETURNED = "returned", "对方已退回"
     RECEIPTED = "receipted", "已收到回单"
     VOID = "void", "已作废"
+    PAPER = "paper", "已转纸质"
 
 
 LIBRARY_CODE = {
@@ -26,6 +27,7 @@ LIBRARY_CODE = {
     VoucherState.RETURNED: 5,
     VoucherState.RECEIPTED: 12,
     VoucherState.VOID: 5,
+    VoucherState.PAPER: 13,
 }
 
 V = VoucherState
@@ -42,6 +44,7 @@ VOUCHER_FLOW = StateMachine(
     M("receipt",   V.SEALED,       V.RECEIPTED,    "agent_bank|pboc"),
     M("void",      V.REFUSED,      V.VOID,         "voucher_maker|unit_clerk"),
     M("void",      V.RETURNED,     V.VOID,         "voucher_maker|unit_clerk"),
+    M("print",     V.GENERATED,    V.PAPER,        "voucher_maker|unit_clerk|system"),  # and no way back to a seal
 )
 # fmt: on
 

@@ -39,6 +39,7 @@ _TONES = {
     ),
     "warn": (
         RequestState.RETURNED, RequestState.ON_HOLD, RequestState.PARTIALLY_PAID, RequestState.BANK_REFUSED,
+        RequestState.ON_PAPER, VoucherState.PAPER,
         VoucherState.RETURNED, PlanState.RETURNED, DeliveryState.UNKNOWN, InboxState.PARKED, AlertState.PENDING,
         AlertState.REJECTED, DiscrepancyState.OPEN, AlertState.NOTED, Severity.ORANGE, Severity.YELLOW,
     ),
@@ -192,6 +193,7 @@ _ACTIONS = {
     "reject": "否决",
     "cancel": "作废",
     "issue": "制单",
+    "print": "转纸质凭证（应急）",
     "cancel_voucher": "撤销制单",
     "seal": "签章发送",
     "accept": "银行签收",

@@ -35,6 +35,7 @@ FILTERS: tuple[tuple[str, str, Sequence[str]], ...] = (
     ("in_review", "待审核", (S.IN_REVIEW,)),
     ("approved", "已终审", (S.APPROVED, S.VOUCHERED)),
     ("sealed", "已发银行", (S.SEALED, S.ACCEPTED)),
+    ("on_paper", "纸质在途", (S.ON_PAPER,)),
     ("bank_refused", "银行退回", (S.BANK_REFUSED,)),
     ("paid", "已支付", (S.PAID,)),
     ("failed", "部分/失败", (S.PARTIALLY_PAID, S.FAILED)),

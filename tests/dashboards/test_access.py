@@ -36,6 +36,7 @@ PAGES = {
     "/vouchers/make/": {"u101001-jb", "gk-zd"},
     "/vouchers/seal/": SEALERS,
     "/exchange/": BUREAU,
+    "/emergency/": BUREAU | CLERK,
     "/plans/": READERS,
     "/plans/new/": CLERK,
     "/plans/review/": {"u101001-fh", "jkw-sh", "gk-jh"},
@@ -144,6 +145,7 @@ def test_opening_the_address_of_a_button_leads_to_its_page(at):
         ("gk-yz", "/seals/file/", "/seals/"),
         ("u101001-jb", "/payroll/import/", "/payroll/"),
         ("gk-yz", "/benefits/step/", "/benefits/"),
+        ("gk-kz", "/emergency/declare/", "/emergency/"),
     ):
         assert at(username).get(path)["location"] == page
 

@@ -49,6 +49,12 @@ REQUESTS = {
         "cancel_voucher": ("approved", MAKERS),
         "stamp": ("vouchered", SEALERS),
         "seal": ("sealed", SEALERS),
+        "print": ("on_paper", MAKERS),
+    },
+    "on_paper": {
+        "pay_full": ("paid", {"treasury_chief"}),
+        "pay_part": ("partially_paid", {"treasury_chief"}),
+        "fail": ("failed", {"treasury_chief"}),
     },
     "sealed": {
         "accept": ("accepted", BANK),
@@ -73,7 +79,12 @@ REQUESTS = {
 DETAILS = {"open": {"pay": ("paid", BANK), "fail": ("failed", BANK)}, "paid": {}, "failed": {}}
 RECEIVERS = {"agent_bank", "pboc"}
 VOUCHERS = {
-    "generated": {"seal": ("sealed", SEALERS | {"system"}), "void": ("void", MAKERS)},
+    "generated": {
+        "seal": ("sealed", SEALERS | {"system"}),
+        "void": ("void", MAKERS),
+        "print": ("paper", MAKERS | {"system"}),
+    },
+    "paper": {},
     "sealed": {
         "sign_for": ("signed_for", RECEIVERS),
         "refuse": ("refused", RECEIVERS),
@@ -118,7 +129,8 @@ def test_every_state_and_action_do_what_the_table_says(name):
 
 
 def test_money_is_held_exactly_between_submit_and_the_banks_answer():
-    assert {"on_hold", "in_review", "approved", "vouchered", "sealed", "accepted", "bank_refused"} == RESERVING
+    before = {"on_hold", "in_review", "approved", "vouchered"}
+    assert before | {"sealed", "on_paper", "accepted", "bank_refused"} == RESERVING
     assert {"draft", "returned", "blocked"} == EDITABLE
 
 

@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "contracts",
     "payments",
     "payroll",
+    "emergency",
     "reconciliation",
     "dashboards",
     "django.contrib.admin",
@@ -137,6 +138,8 @@ GUOKU_UPLOAD_FILES = env.int("GUOKU_UPLOAD_FILES", 50)  # of one document
 GUOKU_PHONE_MINUTES = env.int("GUOKU_PHONE_MINUTES", 10)  # a phone's upload page lives so long
 GUOKU_PHONE_RATE = env.str("GUOKU_PHONE_RATE", "60/min")  # of one address, for each web process
 GUOKU_PHONE_TOTAL_RATE = env.str("GUOKU_PHONE_TOTAL_RATE", "600/min")
+
+GUOKU_PAPER_KEY = env.str("GUOKU_PAPER_KEY", "")  # of the codes printed on paper; empty: the secret key
 
 # Language and time
 LANGUAGE_CODE = "zh-hans"

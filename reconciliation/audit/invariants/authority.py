@@ -180,7 +180,7 @@ SELECT 'payments_paymentrequest' AS "table", r.id::text AS id,
   LEFT JOIN (SELECT request_id, sum(amount) AS amount FROM payments_limitnotice GROUP BY 1) l ON l.request_id = r.id
   LEFT JOIN payments_paymentreceipt x ON x.request_id = r.id
  CROSS JOIN LATERAL (SELECT CASE WHEN x.id IS NOT NULL THEN x.amount_paid
-                                 WHEN r.state IN ('sealed', 'accepted', 'bank_refused') THEN r.amount
+                                 WHEN r.state IN ('sealed', 'on_paper', 'accepted', 'bank_refused') THEN r.amount
                                  ELSE 0 END AS want) c
  WHERE r.payment_mode = ANY(%(by_payment)s) AND NOT r.imported AND COALESCE(l.amount, 0) <> c.want AND {in_region("r")}
 """

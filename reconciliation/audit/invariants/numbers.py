@@ -32,6 +32,9 @@ SELECT adm_div_code, fiscal_year, 'salary', roster_no, id::text, 'payroll_salary
 UNION ALL
 SELECT adm_div_code, fiscal_year, 'benefit', roster_no, id::text, 'payroll_benefitlist'
   FROM payroll_benefitlist l WHERE {in_region("l")}
+UNION ALL
+SELECT adm_div_code, fiscal_year, 'emergency', window_no, id::text, 'emergency_window'
+  FROM emergency_window w WHERE {in_region("w")}
 """
 
 

@@ -108,6 +108,34 @@ SELECT 'payments_paymentrequest' AS "table", r.id::text AS id,
                     ELSE x.id IS NOT NULL END
 """
 
+_PAPER = f"""
+SELECT 'payments_paymentreceipt' AS "table", x.id::text AS id,
+       concat('纸质回单 ', r.voucher_no, CASE WHEN a.id IS NULL THEN ' 没有两人确认的补录'
+                                              ELSE ' 与补录的金额、流水号、日期或明细不同' END) AS explanation,
+       NULL::numeric AS delta
+  FROM payments_paymentreceipt x JOIN payments_paymentrequest r ON r.id = x.request_id
+  LEFT JOIN emergency_papervoucher p ON p.request_id = r.id AND p.voucher_id = x.voucher_id AND p.state = 'settled'
+  LEFT JOIN emergency_paperanswer a ON a.paper_id = p.id AND a.state = 'confirmed'
+                                   AND a.decided_by_id <> a.entered_by_id
+ WHERE x.message_id IS NULL AND {in_region("x")}
+   AND (a.id IS NULL OR (a.bank_serial, a.paid_on) IS DISTINCT FROM (x.bank_serial, x.paid_on)
+        OR EXISTS (SELECT 1 FROM payments_receiptline l JOIN payments_paymentdetail d ON d.id = l.detail_id
+                    WHERE l.receipt_id = x.id
+                      AND NOT a.lines @> jsonb_build_array(jsonb_build_array(d.seq, l.amount_paid > 0, l.reason))))
+ UNION ALL
+SELECT 'emergency_papervoucher', p.id::text,
+       concat('纸质凭证 ', v.voucher_no, '（', p.state, '）',
+              CASE WHEN d.id IS NOT NULL OR v.signature <> '' THEN '又经电子渠道签章或发送'
+                   WHEN x.message_id IS NOT NULL THEN '又有电子回单'
+                   ELSE '的结清与回单不一致' END), NULL::numeric
+  FROM emergency_papervoucher p JOIN vouchers_voucher v ON v.id = p.voucher_id
+  LEFT JOIN vouchers_delivery d ON d.voucher_id = v.id
+  LEFT JOIN payments_paymentreceipt x ON x.request_id = p.request_id
+ WHERE {in_region("p")}
+   AND (d.id IS NOT NULL OR v.signature <> '' OR x.message_id IS NOT NULL
+        OR (p.state = 'settled') <> (x.id IS NOT NULL))
+"""
+
 I09 = Invariant(
     "I09",
     "已付⇔银行签名回单，逐行相等",
@@ -119,5 +147,9 @@ I09 = Invariant(
         ),
         SqlCheck("A receipt is the sum of its lines, one for each detail: paid in full, or 0.00.", _LINES),
         SqlCheck("A request is paid, partly paid, failed or cleared exactly when its receipt says so.", _BOTH_WAYS),
+        SqlCheck(
+            "An answer on paper is what one person entered and another confirmed; its voucher took no other way.",
+            _PAPER,
+        ),
     ),
 )

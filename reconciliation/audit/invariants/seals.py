@@ -12,7 +12,7 @@ from seals.stamps import Trust, property_info, report_on
 
 _VOUCHERS = f"""
 SELECT v.id::text, v.voucher_type || ' ' || v.voucher_no, v.text, v.digest, v.sender, v.signature, v.signature_serial,
-       v.sealed_at, v.state NOT IN ('generated', 'void') OR v.signature <> ''
+       v.sealed_at, v.state NOT IN ('generated', 'void', 'paper') OR v.signature <> ''
   FROM vouchers_voucher v WHERE {in_region("v")}
 """
 
