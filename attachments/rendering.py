@@ -8,6 +8,7 @@ import io
 import os
 import threading
 import uuid
+from typing import BinaryIO
 
 import pypdfium2
 from PIL import Image, ImageOps
@@ -54,7 +55,7 @@ def _draw(store: FileStore, file: StoredFile, page: int) -> bytes:
     return written.getvalue()
 
 
-def _picture(opened: io.BufferedIOBase) -> Image.Image:
+def _picture(opened: BinaryIO) -> Image.Image:
     with Image.open(opened, formats=["PNG", "JPEG"]) as image:
         if image.width * image.height > MOST_PIXELS:
             raise ValueError("too many pixels")
@@ -68,7 +69,7 @@ def _picture(opened: io.BufferedIOBase) -> Image.Image:
         return turned.convert("RGB")
 
 
-def _pdf_page(opened: io.BufferedIOBase, page: int) -> Image.Image:
+def _pdf_page(opened: BinaryIO, page: int) -> Image.Image:
     with PDFIUM:
         document = pypdfium2.PdfDocument(opened)
         try:

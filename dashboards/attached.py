@@ -34,11 +34,10 @@ def attached_context(desk: Desk, payment: PaymentRequest) -> dict[str, Any]:
     mine = selectors.visible_requests(desk.actor).filter(pk__in=ids)
     visible = set(mine.values_list("pk", flat=True)) if ids else set()
     may_edit = desk.holds("unit_clerk") and payment.state in EDITABLE
-    user_id = desk.actor.user_id
     return {
         "attachments": [_shown(attachment, others.get(attachment.digest, []), visible) for attachment in attachments],
         "may_edit": may_edit,
-        "phone_open": may_edit and open_links(payment.id, desk.now).filter(user_id=user_id).exists(),
+        "phone_open": may_edit and open_links(payment.id, desk.now).filter(user=desk.actor.user_id).exists(),
     }
 
 

@@ -33,6 +33,7 @@ from payments.models import PaymentRequest
 from payments.on_paper import PaperLine, PaperReceipt, check_paper_receipt, issue_on_paper, settle_on_paper
 from payments.states import RequestState
 
+NUMBER_KIND = "YJ"  # 应急; windows are numbered 2026YJ0000001 unless the region has a rule
 VOUCHER_TYPES = {"11": "5201", "12": "8202"}
 
 
@@ -60,6 +61,8 @@ def declare_window(*, given: WindowInput, by: Actor, now: datetime) -> Window:
     """
     require_role(by, *DECLARERS.split("|"))
     context = context_for(by, now)
+    if by.person_id is None:
+        raise SecondPersonNeeded("须由自然人声明。", field="by")
     if not 1 <= given.hours <= 24:
         raise EmergencyFieldInvalid("时长为 1 至 24 小时。", field="hours", given=given.hours)
     if not given.reason.strip() or len(given.reason) > 200:
@@ -78,7 +81,7 @@ def declare_window(*, given: WindowInput, by: Actor, now: datetime) -> Window:
     return Window.objects.create(
         adm_div_code=by.adm_div_code,
         fiscal_year=year,
-        window_no=take_numbers(adm_div_code=by.adm_div_code, fiscal_year=year, kind="emergency", count=1)[0],
+        window_no=take_numbers(adm_div_code=by.adm_div_code, fiscal_year=year, kind=NUMBER_KIND, count=1)[0],
         reason=given.reason.strip(),
         unit_id=given.unit_id,
         agent_bank_id=given.agent_bank_id,

@@ -24,7 +24,7 @@ from monitoring.services import record_hits
 from parties.chain_rules import ChainFacts
 from parties.review import choose_chains, start_on_chains
 from payments import accounts, contract_use, register_checks
-from payments.content import content_digest, details_of
+from payments.content import Details, content_digest, details_of
 from payments.invoice_use import refusals as invoice_refusals
 from payments.locking import context_for, lock_requests
 from payments.models import PaymentDetail, PaymentRequest
@@ -149,7 +149,7 @@ def _refuse(outcome: Outcome[PaymentRequest], check: Callable[[PaymentRequest], 
 
 def _store(
     requests: list[PaymentRequest],
-    details: dict[UUID, list[PaymentDetail]],
+    details: dict[UUID, Details],
     asked: Screened,
     context: Context,
     clerk: Actor,

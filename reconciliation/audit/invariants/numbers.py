@@ -33,7 +33,7 @@ UNION ALL
 SELECT adm_div_code, fiscal_year, 'benefit', roster_no, id::text, 'payroll_benefitlist'
   FROM payroll_benefitlist l WHERE {in_region("l")}
 UNION ALL
-SELECT adm_div_code, fiscal_year, 'emergency', window_no, id::text, 'emergency_window'
+SELECT adm_div_code, fiscal_year, 'YJ', window_no, id::text, 'emergency_window'
   FROM emergency_window w WHERE {in_region("w")}
 """
 
