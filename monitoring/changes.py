@@ -86,7 +86,8 @@ def propose_change(*, code: str, settings: Settings, note: str, by: Actor, now: 
 def _check(change: RuleChange) -> None:
     found: list[TreasuryError] = []
     try:
-        change.clean_fields(exclude=["proposed_by", "decided_by", "parameters", "scope"])
+        others = {f.name for f in RuleChange._meta.fields} - set(_SETTINGS) | {"parameters", "scope"}
+        change.clean_fields(exclude=others)
         change.clean()
     except ValidationError as error:
         for name, messages in error.message_dict.items():

@@ -243,6 +243,11 @@ class Alert(RegionYearModel):
     def rule_name(self) -> str:
         return RULES[self.rule_code].name
 
+    @property
+    def remedy(self) -> str:
+        """What to do about it: as the region worded it then, or the catalogue's own words."""
+        return self.hint or RULES[self.rule_code].hint
+
 
 class Disposition(RegionYearModel):
     """处置: who let a held document go on or sent it back, and why. Append-only."""

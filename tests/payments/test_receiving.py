@@ -100,6 +100,11 @@ def test_a_bank_may_refuse_the_whole_by_the_head_alone(city, bank_a):
     assert acts.books("I1") == untouched
 
 
+def _books():
+    """Everything but the alert that a differing receipt raises (test_receipt_alerts.py)."""
+    return {label: rows for label, rows in acts.everything().items() if not label.startswith("monitoring.")}
+
+
 @pytest.mark.parametrize(
     ("receipt", "code", "field"),
     [
@@ -128,7 +133,7 @@ def test_a_bank_may_refuse_the_whole_by_the_head_alone(city, bank_a):
 )
 def test_a_receipt_about_something_else_is_refused_kept_and_changes_nothing(city, bank_a, receipt, code, field):
     request = acts.sent("I1", "40.00", "60.00")
-    before = acts.everything()
+    before = _books()
 
     [answer] = bank_a.send(bank_a.receipt(request.voucher, **receipt))
 
@@ -136,7 +141,7 @@ def test_a_receipt_about_something_else_is_refused_kept_and_changes_nothing(city
     assert code is None or answer.error.code == code
     assert field is None or answer.error.field == field
     assert answer.error.code and answer.error.field
-    assert acts.everything() == before
+    assert _books() == before
     message = InboxMessage.objects.get()
     assert (message.state, message.code, message.field) == ("refused", answer.error.code, answer.error.field)
     assert bank_a.send(bank_a.receipt(request.voucher))[0].outcome == "applied"  # the honest one is still welcome
