@@ -1,4 +1,4 @@
-"""Rows for files: a step of whoever notes them with a document."""
+"""Rows for files: a step of whoever notes them with a document; or a whole, for what is no document of payments."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,11 @@ from datetime import datetime
 
 from django.db import transaction
 
-from attachments.checking import Checked
+from attachments.checking import Checked, check_file
+from attachments.errors import FileRefused
 from attachments.models import StoredFile
-from attachments.store import Received
+from attachments.store import FileStore, Received
+from core.errors import ValidationFailed
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,34 @@ def note_files(files: Sequence[Sound], *, adm_div_code: str, fiscal_year: int, n
     StoredFile.objects.bulk_create(rows, ignore_conflicts=True)
     found = StoredFile.objects.filter(adm_div_code=adm_div_code, fiscal_year=fiscal_year, digest__in=by_digest)
     return {row.digest: row for row in found}
+
+
+def keep_files(
+    files: Sequence[Received], *, store: FileStore, adm_div_code: str, fiscal_year: int, now: datetime
+) -> list[Sound]:
+    """Check files that belong to something other than a payment, and keep all of them or none.
+
+    :raises ValidationFailed: with what is wrong with each; nothing of any stays then.
+    """
+    sound, unsound = [], []
+    for received in files:
+        try:
+            sound.append(Sound(received, check_file(received)))
+        except FileRefused as refusal:
+            unsound.append(refusal)
+    if unsound:
+        raise ValidationFailed([*unsound])
+    ready = {file.received.digest: store.make_ready(file.received) for file in sound}
+    try:
+        with transaction.atomic(durable=True):
+            note_files(sound, adm_div_code=adm_div_code, fiscal_year=fiscal_year, now=now)
+    except BaseException:
+        for path in ready.values():
+            path.unlink(missing_ok=True)
+        raise
+    for digest, path in ready.items():
+        store.place(path, digest)
+    return sound
 
 
 def known_digests(digests: Sequence[str]) -> set[str]:

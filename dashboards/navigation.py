@@ -27,6 +27,11 @@ WINDOW_SECONDS = tuple(SECONDS.split("|"))
 EXCHANGE_WATCHERS = (Post.RECONCILER, Post.VOUCHER_MAKER, Post.SEAL_KEEPER)
 
 
+CASE_UNIT_POSTS = (Post.UNIT_CLERK, Post.UNIT_REVIEWER, Post.UNIT_LEADER)
+CASE_VERIFIERS = (Post.MONITOR_OFFICER, Post.SECTION_REVIEWER, Post.TREASURY_CHIEF)
+CASE_READERS = (*BUREAU_READERS, *CASE_UNIT_POSTS)
+
+
 @dataclass(frozen=True)
 class Entry:
     """One page in the navigation and who sees it."""
@@ -69,6 +74,11 @@ ENTRIES = (
     Entry("evidence", "存证日志", (*BUREAU_READERS, Post.SECURITY_ADMIN), "", "签名与印章"),
     Entry("contract-list", "采购合同", READERS, "contracts", "采购与项目"),
     Entry("project-list", "投资项目", READERS, "projects", "采购与项目"),
+    Entry("case-list", "预警案件", CASE_READERS, "cases", "动态监控"),
+    Entry("monitoring-statistics", "监控统计", BUREAU_READERS, "", "动态监控"),
+    Entry("rule-list", "监控规则", (*BUREAU_READERS, Post.SYSTEM_ADMIN), "", "动态监控"),
+    Entry("monitoring-registers", "名单与限额", BUREAU_READERS, "", "动态监控"),
+    Entry("supervision", "监督查看", (Post.SUPERVISOR, Post.SECURITY_AUDITOR), "", "动态监控"),
     Entry("admin:index", "系统管理", tuple(ADMIN_POSTS), "", "系统"),
 )
 
@@ -182,6 +192,7 @@ TODOS = (
     Todo("windows", "应急窗口待确认", "去确认", "emergency", WINDOW_SECONDS, _windows(WindowState.DECLARED)),
     Todo("papers", "纸质凭证待补录", "去补录", "emergency", (Post.RECONCILER,), _papers(PaperState.PRINTED)),
     Todo("answers", "纸质回单待复核", "去复核", "emergency", (Post.TREASURY_CHIEF,), _papers(PaperState.ENTERED)),
+    Todo("cases", "预警案件待办", "去办理", "case-list", (*CASE_UNIT_POSTS, *CASE_VERIFIERS), selectors.cases_to_do),
     Todo("unknown", "发送结果未知", "去查看", "exchange-monitor", EXCHANGE_WATCHERS, selectors.unknown_deliveries),
     Todo(
         "discrepancies",

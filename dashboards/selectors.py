@@ -18,7 +18,8 @@ from core.errors import TreasuryError
 from core.models import Transition
 from core.money import yuan
 from dashboards.desk import Desk
-from monitoring.models import Alert
+from monitoring.models import Alert, Case
+from monitoring.states import UNIT_SIDE, VERIFIERS, CaseState
 from parties.duties import of_side
 from parties.models import ReviewNode
 from parties.review import check_reviewer, earlier_deciders, load_chains
@@ -34,6 +35,8 @@ from vouchers.states import DeliveryState, VoucherState
 PAGE = 50
 MAKERS = ("voucher_maker", "unit_clerk")
 SEALERS = ("seal_keeper", "name_seal", "unit_sealer", "unit_name_seal")
+UNITS_TURN = (CaseState.AWAITING, CaseState.RECTIFYING, CaseState.RECOVERING)
+BUREAUS_TURN = (CaseState.EXPLAINED, CaseState.ANSWERED)
 KEEPERS = ("seal_keeper", "name_seal")  # of the treasury's seals, which quota notices bear
 
 
@@ -186,6 +189,20 @@ def unknown_deliveries(desk: Desk) -> QuerySet[Delivery]:
 
 def open_discrepancies(desk: Desk) -> QuerySet[Discrepancy]:
     return Discrepancy.objects.filter(adm_div_code=desk.actor.adm_div_code, state=DiscrepancyState.OPEN)
+
+
+def cases_for(desk: Desk) -> QuerySet[Case]:
+    """Return the cases of monitoring the officer may see."""
+    rows = Case.objects.select_related("alert").filter(adm_div_code=desk.actor.adm_div_code)
+    codes = visible_unit_codes(desk.actor)
+    return rows if codes is None else rows.filter(alert__unit_code__in=codes)
+
+
+def cases_to_do(desk: Desk) -> QuerySet[Case]:
+    """Return the cases that wait for the officer: for the unit's word, or for the bureau's."""
+    units = UNITS_TURN if desk.holds(*UNIT_SIDE.split("|")) else ()
+    bureaus = BUREAUS_TURN if desk.holds(*VERIFIERS.split("|")) else ()
+    return cases_for(desk).filter(state__in=(*units, *bureaus)).order_by("due_on", "id")
 
 
 # What a row of a queue shows ----------------------------------------------------------------------------------------

@@ -37,7 +37,10 @@ _KEY = {
     By.SECTION: "a.section",
     By.MONTH: "to_char(a.business_date, 'YYYY-MM')",
 }
-_ONE = {By.RULE: "a.rule_code, a.document_id, a.revision"}  # a hit, and not a document, is counted once
+_ONE = {
+    By.LEVEL: "a.document_id",
+    By.RULE: "a.rule_code, a.document_id, a.revision",  # a hit, and not a document, is counted once
+}
 _RANK = "CASE a.severity WHEN 'red' THEN 3 WHEN 'orange' THEN 2 ELSE 1 END"
 _STATE = (
     "CASE a.state WHEN 'blocked' THEN 1 WHEN 'rejected' THEN 2 WHEN 'pending' THEN 3 WHEN 'passed' THEN 4 ELSE 5 END"

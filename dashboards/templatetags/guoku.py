@@ -23,7 +23,7 @@ from dashboards.navigation import links, todo_counts
 from dashboards.seals_shown import StepToTake, coming_steps, post_label
 from evidence.selectors import status as log_status
 from monitoring.levels import Severity
-from monitoring.states import AlertState
+from monitoring.states import AlertState, CaseState, ChangeState, EntryState
 from parties.duties import Post
 from payments.states import DetailState, RequestState
 from reconciliation.states import DiscrepancyState, SheetState
@@ -35,13 +35,14 @@ _TONES = {
     "ok": (
         RequestState.PAID, RequestState.CLEARED, VoucherState.RECEIPTED, PlanState.ARRIVED, AdjustmentState.ISSUED,
         DeliveryState.DELIVERED, InboxState.APPLIED, AlertState.PASSED, SheetState.MATCHED, SheetState.SETTLED,
-        DiscrepancyState.RESOLVED, DetailState.PAID,
+        DiscrepancyState.RESOLVED, DetailState.PAID, CaseState.CLOSED, ChangeState.ENABLED, EntryState.ACTIVE,
     ),
     "warn": (
         RequestState.RETURNED, RequestState.ON_HOLD, RequestState.PARTIALLY_PAID, RequestState.BANK_REFUSED,
         RequestState.ON_PAPER, VoucherState.PAPER,
         VoucherState.RETURNED, PlanState.RETURNED, DeliveryState.UNKNOWN, InboxState.PARKED, AlertState.PENDING,
-        AlertState.REJECTED, DiscrepancyState.OPEN, AlertState.NOTED, Severity.ORANGE, Severity.YELLOW,
+        AlertState.REJECTED, CaseState.AWAITING, CaseState.RECTIFYING, CaseState.RECOVERING, DiscrepancyState.OPEN,
+        AlertState.NOTED, Severity.ORANGE, Severity.YELLOW,
     ),
     "bad": (
         RequestState.BLOCKED, RequestState.FAILED, VoucherState.REFUSED, DeliveryState.REFUSED, InboxState.REFUSED,
@@ -216,7 +217,9 @@ def fact_name(key: str) -> str:
 def fact_value(value: Any) -> str:
     """Return a fact in words: a list of payees one after the other, an empty text as a dash."""
     if isinstance(value, list):
-        return "；".join(" ".join(str(part) for part in item.values()) for item in value)
+        return "；".join(
+            " ".join(str(part) for part in item.values()) if isinstance(item, dict) else str(item) for item in value
+        )
     return str(value) or "—"
 
 
@@ -226,11 +229,66 @@ _FACTS = {
     "amount_from": "大额标准",
     "above": "结算起点",
     "up_to": "上限",
-    "limit": "采购限额",
+    "limit": "限额",
     "ratio_from": "起始比例",
     "cash_reason": "现金理由",
     "contract_no": "合同编号",
     "payees": "收款人",
+    "single": "单笔上限",
+    "month": "月",
+    "cash_this_month": "本月已提现",
+    "dept_economic_code": "部门经济分类",
+    "below": "金额低于",
+    "listed_reason": "列入原因",
+    "account_no": "账号",
+    "total": "合计",
+    "threshold": "合计标准",
+    "days": "天数",
+    "documents": "相关单据",
+    "tags": "资金标识",
+    "balance": "合同可付余额",
+    "supplier": "供应商",
+    "ratio": "比例",
+    "code": "政府经济分类",
+    "spent": "本年已用",
+    "warn_ratio": "提示比例",
+    "purpose": "用途",
+    "words": "敏感词",
+    "invoices": "发票",
+    "function_code": "功能分类",
+    "project_code": "项目",
+    "paid": "已支付",
+    "issued_on": "下达日",
+    "progress": "支出进度",
+    "elapsed": "序时进度",
+    "lag": "允许滞后",
+    "kind": "种类",
+    "head_count": "人数",
+    "last_head_count": "上期人数",
+    "last_total": "上期金额",
+    "wrong": "异常",
+    "shared": "共用账号",
+    "filed_name": "备案户名",
+    "returned": "退票原因",
+    "pay_date": "支付日期",
+    "entered_on": "提交日期",
+    "month_total": "本月支付",
+    "month_average": "月均支付",
+    "times": "次数或倍数标准",
+    "seen_times": "实际次数",
+    "period": "期间",
+    "approval_no": "审批单",
+    "heads": "人数",
+    "fund_nature": "资金性质",
+    "active": "在用",
+    "post": "岗位",
+    "work_days": "工作日",
+    "demand": "三保需要",
+    "gap": "缺口",
+    "cover": "保障倍数",
+    "field": "回单字段",
+    "stated": "回单",
+    "expected": "凭证",
 }
 
 
@@ -291,3 +349,23 @@ _ROSTER_ACTIONS = {
     "generate": "生成支付申请",
     "void": "作废",
 }
+
+# Monitoring ---------------------------------------------------------------------------------------------------------
+
+
+@register.filter
+def percent(part: Decimal) -> str:
+    """Return "33.3%" for 0.3333."""
+    return f"{part:.1%}"
+
+
+@register.filter
+def level_name(value: str) -> str:
+    """Return the name of a level of alert."""
+    return dict(Severity.choices).get(value, value)
+
+
+@register.filter
+def alert_state_name(value: str) -> str:
+    """Return the name of a state of an alert."""
+    return dict(AlertState.choices).get(value, value)

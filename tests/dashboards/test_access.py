@@ -11,7 +11,7 @@ from demo import world
 from tests.acts import draft, newcomer, sent, submit
 from tests.ukeys import Hand, ukeys_required
 
-SECURITY, AUDITOR = {"aq-gl"}, {"aq-sj"}  # 安全保密员, 安全审计员
+SECURITY, AUDITOR, SUPERVISOR = {"aq-gl"}, {"aq-sj"}, {"jjw"}  # 安全保密员, 安全审计员, 监督查看
 OFFICERS = (
     *("u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz", "ys-jb", "ys-fz", "jkw-sh", "gk-jh"),
     *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "bb-hd", "aq-gl", "aq-sj", "admin"),
@@ -19,6 +19,11 @@ OFFICERS = (
 UNIT = {"u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz"}
 BUSINESS = set(OFFICERS) - {"admin"} - SECURITY - AUDITOR
 READERS = (BUSINESS | AUDITOR) - {"bb-hd"}  # who checks rosters for another office reads nothing else
+    *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "aq-gl", "aq-sj", "jjw", "admin"),
+)
+UNIT = {"u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz"}
+BUSINESS = set(OFFICERS) - {"admin"} - SECURITY - AUDITOR - SUPERVISOR
+READERS = BUSINESS | AUDITOR
 BUREAU = READERS - UNIT
 CLERK = {"u101001-jb"}
 SEALERS = {"u101001-yz", "u101001-mz", "gk-yz", "gk-mz"}
@@ -32,6 +37,16 @@ PAGES = {
     "/payments/new/?business_type=5&ids=x": CLERK,
     "/review/": {"u101001-fh", "u101001-fz", "jkw-sh", "gk-sh", "gk-kz"},
     "/monitoring/": BUREAU | CLERK,
+    "/monitoring/rules/": BUREAU,
+    "/monitoring/rules/M01/": BUREAU,
+    "/monitoring/rules/M12/": BUREAU,
+    "/monitoring/cases/": BUREAU | {"u101001-jb", "u101001-fh", "u101001-fz"},
+    "/monitoring/cases/?state=%00&level=%00&before=x": BUREAU | {"u101001-jb", "u101001-fh", "u101001-fz"},
+    "/monitoring/supervision/": SUPERVISOR | AUDITOR,
+    "/monitoring/statistics/": BUREAU,
+    "/monitoring/statistics/?by=rule&since=2026-13-45&until=x": BUREAU,
+    "/monitoring/statistics/list/?by=level&key=%00": BUREAU,
+    "/monitoring/registers/": BUREAU,
     "/vouchers/": READERS,
     "/vouchers/make/": {"u101001-jb", "gk-zd"},
     "/vouchers/seal/": SEALERS,
@@ -72,6 +87,7 @@ def at(at):
     """With the two administrators' posts that the demonstration leaves empty."""
     newcomer("aq-gl", "security_admin")
     newcomer("aq-sj", "security_auditor")
+    newcomer("jjw", "supervisor")
     return at
 
 
@@ -146,6 +162,9 @@ def test_opening_the_address_of_a_button_leads_to_its_page(at):
         ("u101001-jb", "/payroll/import/", "/payroll/"),
         ("gk-yz", "/benefits/step/", "/benefits/"),
         ("gk-kz", "/emergency/declare/", "/emergency/"),
+        ("gk-jk", "/monitoring/changes/enable/", "/monitoring/rules/"),
+        ("gk-jk", "/monitoring/cases/decide/", "/monitoring/cases/"),
+        ("gk-kz", "/monitoring/registers/decide/", "/monitoring/registers/"),
     ):
         assert at(username).get(path)["location"] == page
 
