@@ -1,4 +1,4 @@
-"""How serious a hit is, and what it does to the document. Source: docs/business.md §monitoring."""
+"""How serious a hit is, and what it does to the document. Source: docs/monitoring.md."""
 
 from collections.abc import Iterable
 

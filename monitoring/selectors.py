@@ -53,7 +53,7 @@ def statistics(adm_div_code: str, fiscal_year: int, on: date | None = None) -> l
     """Return one row for each severity, mildest first, also where nothing was hit.
 
     A document counts once, under its highest severity and with the amount of its latest revision there.
-    Source: docs/business.md §monitoring statistics.
+    Source: docs/monitoring.md.
     """
     ranks = "CASE severity WHEN 'red' THEN 3 WHEN 'orange' THEN 2 ELSE 1 END"
     with connection.cursor() as cursor:
