@@ -36,7 +36,7 @@ def propose_listed_payee(
 
     :raises ValidationFailed: a black entry needs a name or an account, a white one both; either a reason.
     """
-    _require_registrar(by)
+    person_id = _require_registrar(by)
     name, account_no, credit_code = name.strip(), account_no.strip(), credit_code.strip()
     found: list[TreasuryError] = []
     if colour not in ListedPayee.Colour.values:
@@ -66,7 +66,7 @@ def propose_listed_payee(
         reason=reason.strip(),
         valid_from=valid_from,
         valid_to=valid_to,
-        made_by_id=by.person_id,
+        made_by_id=person_id,
         maker_name=by.name,
         made_at=now,
     )
@@ -80,7 +80,7 @@ def propose_annual_limit(
 
     :raises ValidationFailed: for an unknown unit, a code M16 does not watch, or no reason.
     """
-    _require_registrar(by)
+    person_id = _require_registrar(by)
     found: list[TreasuryError] = []
     if not BudgetUnit.objects.filter(adm_div_code=by.adm_div_code, code=unit_code).exists():
         found.append(EntryInvalid("没有这个预算单位。", field="unit_code"))
@@ -99,7 +99,7 @@ def propose_annual_limit(
         gov_economic_code=code,
         amount=amount,
         reason=reason.strip(),
-        made_by_id=by.person_id,
+        made_by_id=person_id,
         maker_name=by.name,
         made_at=now,
     )
@@ -166,6 +166,7 @@ def _reason(reason: str) -> list[TreasuryError]:
     return [EntryInvalid("请填写原因或依据（不超过 200 字）。", field="reason")]
 
 
-def _require_registrar(by: Actor) -> None:
+def _require_registrar(by: Actor) -> UUID:
     if by.roles.isdisjoint(REGISTRARS.split("|")) or by.person_id is None:
         raise RoleRequired(f"该操作需要岗位：{REGISTRARS}。", field="role", by=by.name)
+    return by.person_id

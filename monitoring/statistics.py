@@ -17,8 +17,6 @@ from django.db.models import TextChoices
 from monitoring.levels import Severity
 from monitoring.registry import RULES
 
-MOST_LISTED = 500
-
 
 class By(TextChoices):
     """What the figures are grouped by."""
@@ -136,13 +134,20 @@ _NOTHING = (0, Decimal("0.00"), 0, Decimal("0.00"), 0, Decimal("0.00"), 0, 0, No
 
 
 def _figure(by: By, row: Sequence[Any]) -> Figure:
-    key, *counted, hours, false_rate = row
+    key, count, amount, blocked, blocked_amount, passed, passed_amount, pending, decided, hours, false_rate = row
     return Figure(
-        key,
-        _label(by, key),
-        *counted,
-        None if hours is None else Decimal(hours).quantize(Decimal("0.1")),
-        None if false_rate is None else Decimal(false_rate).quantize(Decimal("0.0001")),
+        key=key,
+        label=_label(by, key),
+        count=count,
+        amount=amount,
+        blocked=blocked,
+        blocked_amount=blocked_amount,
+        passed=passed,
+        passed_amount=passed_amount,
+        pending=pending,
+        decided=decided,
+        hours=None if hours is None else Decimal(hours).quantize(Decimal("0.1")),
+        false_rate=None if false_rate is None else Decimal(false_rate).quantize(Decimal("0.0001")),
     )
 
 

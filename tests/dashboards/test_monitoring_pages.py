@@ -1,5 +1,6 @@
 """The pages of monitoring at work: a change by two persons, a case with a file, a register, figures, supervisors."""
 
+import re
 import uuid
 from datetime import date
 
@@ -114,10 +115,14 @@ def test_a_file_of_another_kind_is_refused_and_nothing_is_said(at, blocked):
 
 
 def test_the_case_waits_on_the_workbench_of_whose_turn_it_is(at, blocked):
-    assert "预警案件待办" in at("u101002-jb").get("/").content.decode()
-    assert "预警案件待办" not in at("u205001-jb").get("/").content.decode()
+    def waiting(username):
+        page = at(username).get("/").content.decode()
+        found = re.search(r"<b[^>]*>\s*(\d+)\s*</b>\s*<span>预警案件待办", page)
+        return int(found[1])
+
+    assert (waiting("u101002-jb"), waiting("u205001-jb"), waiting("gk-jk")) == (1, 0, 0)
     at("u101002-jb").post("/monitoring/cases/explain/", {"id": blocked.pk, "text": "误选"})
-    assert "预警案件待办" in at("gk-jk").get("/").content.decode()
+    assert (waiting("u101002-jb"), waiting("gk-jk"), waiting("xzzf-sh")) == (0, 1, 0)
 
 
 def test_supervisors_see_level_one_and_feedback_without_names(at, blocked):

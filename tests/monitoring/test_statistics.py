@@ -15,7 +15,6 @@ from monitoring.statistics import By, Filter, figures, rows, totals
 from tests.conftest import NOW
 from tests.monitoring.rule_facts import OWN, payment
 
-pytestmark = pytest.mark.usefixtures("city")
 HERE = Filter(world.REGION, 2026)
 
 
@@ -31,7 +30,7 @@ BOTH = document(5, "600000.00", payee={"account_no": OWN}, business_date=date(20
 
 
 @pytest.fixture(autouse=True)
-def a_day_of_alerts():
+def a_day_of_alerts(city):
     """NEAR passed after two hours, LARGE sent back after four and then asked for again, BOTH blocked by one rule."""
     documents = [CASH, OWN_ACCOUNT, NEAR, LARGE, BOTH]
     services.record_hits(facts=documents, hits=services.screen(documents), at=NOW)
