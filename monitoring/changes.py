@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from core.actors import Actor
@@ -21,7 +21,7 @@ from monitoring.facts import Hit
 from monitoring.levels import Action
 from monitoring.models import MonitoringRule, RehearsalHit, RuleChange
 from monitoring.registry import RULES
-from monitoring.states import CHANGE_FLOW, RULE_KEEPERS, ChangeState
+from monitoring.states import CHANGE_FLOW, RULE_KEEPERS
 
 MOST_MONTHS = 24
 _SETTINGS = (
@@ -75,11 +75,11 @@ def propose_change(*, code: str, settings: Settings, note: str, by: Actor, now: 
         **{name: getattr(settings, name) for name in _SETTINGS},
     )
     _check(change)
-    MonitoringRule.objects.select_for_update().filter(adm_div_code=by.adm_div_code, code=code).first()
-    waiting = RuleChange.objects.filter(adm_div_code=by.adm_div_code, code=code)
-    if waiting.filter(state__in=[ChangeState.PROPOSED, ChangeState.REHEARSED]).exists():
-        raise ChangeOpen("这条规则已有一项变更待办，请先启用或撤回。", field="code")
-    change.save()
+    try:
+        with transaction.atomic():
+            change.save()
+    except IntegrityError:  # one_open_change_per_rule: somebody else was quicker
+        raise ChangeOpen("这条规则已有一项变更待办，请先启用或撤回。", field="code") from None
     return change
 
 

@@ -72,7 +72,22 @@ class RuleSettings(models.Model):
         return scope_text(self.scope)
 
 
-@pghistory.track(meta=recorded("monitoring_monitoringrule"))
+# The columns of a kind of fact never change: what was added later about a rule is a kind of its own (docs/evidence.md).
+_NOTED_FIRST = ["severity", "action", "parameters", "enabled", "valid_from", "valid_to"]
+_NOTED_LATER = ["scope", "attachment_required", "hint", "basis"]
+
+
+@pghistory.track(
+    fields=["id", "adm_div_code", "code", "version", *_NOTED_FIRST], meta=recorded("monitoring_monitoringrule")
+)
+@pghistory.track(
+    pghistory.InsertEvent("reach_insert"),
+    pghistory.UpdateEvent("reach_update"),
+    fields=["id", "adm_div_code", "code", "version", *_NOTED_LATER],
+    obj_field=pghistory.ObjForeignKey(related_name="reach_events"),
+    model_name="MonitoringRuleReachEvent",
+    meta=recorded("monitoring_rule_reach"),
+)
 class MonitoringRule(RuleSettings):
     """监控规则: how one region applies one rule of the catalogue.
 
@@ -269,6 +284,7 @@ class Disposition(RegionYearModel):
         triggers = [append_only()]
 
 
+@pghistory.track(meta=recorded("monitoring_caseterms"))
 class CaseTerms(models.Model):
     """处置期限: how many working days a case of each level has, and how often makes a habit. One row for a region."""
 

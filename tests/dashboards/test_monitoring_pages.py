@@ -80,6 +80,13 @@ def test_nonsense_is_answered_in_words(at):
         ("/monitoring/registers/payee/", {}),
     ):
         assert jk.post(path, given).status_code in (404, 409, 422), path
+    for path in (
+        "/monitoring/cases/?state=%00&level=%00&before=x",
+        "/monitoring/statistics/?by=rule&since=2026-13-45&until=x",
+        "/monitoring/statistics/list/?by=level&key=%00",
+        "/monitoring/rules/M12/",
+    ):
+        assert jk.get(path).status_code == 200, path
     assert jk.get("/monitoring/rules/M99/").status_code == 404
     assert jk.get(f"/monitoring/cases/{nil}/").status_code == 404
 
