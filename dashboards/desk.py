@@ -1,10 +1,11 @@
 """Who sits at the page: the officer behind a log-in, the region and its business day."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
+from uuid import UUID
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -16,7 +17,9 @@ from core.actors import Actor
 from core.errors import RoleRequired, TreasuryError
 from core.models import BusinessDay
 from dashboards.refusals import refuse, wants_json
+from parties.delegating import acting_for
 from parties.duties import ADMIN_POSTS, OUTSIDE_POSTS, UNIT_POSTS, Post
+from parties.errors import DelegationEnded
 from parties.models import Region
 from parties.selectors import actor_of
 
@@ -51,6 +54,11 @@ class Desk:
         return self.day if self.day is not None and self.day.closed_at is None else None
 
     @property
+    def today(self) -> date:
+        """The day on which posts and delegations count."""
+        return self.open_day.date if self.open_day is not None else timezone.localdate(self.now)
+
+    @property
     def fiscal_year(self) -> int:
         return self.day.fiscal_year if self.day is not None else timezone.localdate(self.now).year
 
@@ -82,7 +90,7 @@ def desk_of(request: HttpRequest) -> Desk:
 
 
 def officer(
-    *posts: str, keyless: bool = False
+    *posts: str, keyless: bool = False, delegable: bool = False
 ) -> Callable[
     [Callable[Concatenate[HttpRequest, Desk, P], HttpResponse]], Callable[Concatenate[HttpRequest, P], HttpResponse]
 ]:
@@ -92,6 +100,8 @@ def officer(
     any kind becomes a page that says why, or JSON where that was asked for.
 
     :param keyless: also for a log-in without the UKey that the region asks for: the page on which one is asked for.
+    :param delegable: with `for` naming a delegation to this officer, the view is used as the one who acts for another:
+        with the delegated post alone. No other view knows of delegations.
     """
 
     def decorate(
@@ -110,6 +120,8 @@ def officer(
                     return JsonResponse(_NO_KEY, status=403)
                 return HttpResponseRedirect(reverse("my-key"))
             try:
+                if delegable:
+                    desk = _acting(request, desk)
                 if posts and not desk.holds(*posts):
                     raise RoleRequired(f"该页面需要岗位：{'|'.join(posts)}。", field="role", by=desk.actor.name)
                 return view(request, desk, *args, **kwargs)
@@ -119,6 +131,23 @@ def officer(
         return page
 
     return decorate
+
+
+def _acting(request: HttpRequest, desk: Desk) -> Desk:
+    """The desk of whoever acts for another, if the address or the form says so.
+
+    :raises DelegationEnded: if there is no such delegation to this officer today.
+    """
+    wanted = request.POST.get("for") or request.GET.get("for")
+    if not wanted:
+        return desk
+    try:
+        delegation_id = UUID(wanted)
+    except ValueError:
+        raise DelegationEnded("没有这项委托。", field="for") from None
+    actor = acting_for(desk.actor, delegation_id, on=desk.today)
+    request._acting = actor
+    return replace(desk, actor=actor)
 
 
 def action(back: str) -> Callable[[Callable[P, HttpResponse]], Callable[P, HttpResponse]]:

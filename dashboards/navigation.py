@@ -50,6 +50,8 @@ ENTRIES = (
     Entry("review-queue", "待我审核", REVIEW_POSTS, "review", "支付"),
     Entry("salary-list", "统发工资", (*READERS, Post.ROSTER_CHECKER), "batches", "支付"),
     Entry("benefit-list", "惠民补贴", READERS, "lists", "支付"),
+    Entry("delegations", "委托", BUSINESS, "delegated", "支付"),
+    Entry("review-dwell", "审核时效", BUREAU_READERS, "", "支付"),
     Entry("alert-list", "动态监控", (*BUREAU_READERS, Post.UNIT_CLERK), "held", "支付"),
     Entry("voucher-make", "制单", selectors.MAKERS, "make", "凭证"),
     Entry("voucher-seal", "签章", selectors.SEALERS, "seal", "凭证"),
@@ -79,6 +81,8 @@ ENTRIES = (
     Entry("rule-list", "监控规则", (*BUREAU_READERS, Post.SYSTEM_ADMIN), "", "动态监控"),
     Entry("monitoring-registers", "名单与限额", BUREAU_READERS, "", "动态监控"),
     Entry("supervision", "监督查看", (Post.SUPERVISOR, Post.SECURITY_AUDITOR), "", "动态监控"),
+    Entry("chain-list", "审核链", tuple(ADMIN_POSTS), "chain_drafts", "系统"),
+    Entry("people", "人员与应急", tuple(ADMIN_POSTS), "emergencies", "系统"),
     Entry("admin:index", "系统管理", tuple(ADMIN_POSTS), "", "系统"),
 )
 
@@ -117,6 +121,26 @@ def _papers(state: str) -> Callable[[Desk], QuerySet]:
 S = RequestState
 TODOS = (
     Todo("review", "待我审核的支付申请", "去审核", "review-queue", REVIEW_POSTS, selectors.review_queue),
+    Todo("overdue", "待我审核且已超时", "先审这些", "review-queue", REVIEW_POSTS, selectors.overdue_queue),
+    Todo("delegated", "委托给我代办的岗位", "去代办", "delegations", BUSINESS, selectors.delegated_to_me),
+    Todo(
+        "chain_drafts",
+        "审核链草案待核准",
+        "去核准",
+        "chain-list",
+        (Post.SYSTEM_ADMIN, Post.SECURITY_ADMIN),
+        selectors.chain_drafts,
+        "#drafts",
+    ),
+    Todo(
+        "emergencies",
+        "应急岗位待核准",
+        "去核准",
+        "people",
+        (Post.SYSTEM_ADMIN, Post.SECURITY_ADMIN),
+        selectors.emergency_asks,
+        "#asked",
+    ),
     Todo("held", "监控挂起待处置", "去处置", "alert-list", (Post.MONITOR_OFFICER,), selectors.held_queue),
     Todo("make", "已终审待制单", "去制单", "voucher-make", selectors.MAKERS, selectors.make_queue),
     Todo(

@@ -20,10 +20,13 @@ from core.money import yuan
 from dashboards.desk import Desk
 from monitoring.models import Alert, Case
 from monitoring.states import UNIT_SIDE, VERIFIERS, CaseState
+from parties.delegating import delegations_to
 from parties.duties import of_side
-from parties.models import ReviewNode
+from parties.models import Delegation, EmergencyAsk, ReviewChain, ReviewNode
 from parties.review import check_reviewer, earlier_deciders, load_chains
 from parties.selectors import visible_unit_codes
+from parties.states import ChainState
+from payments.deadlines import waiting_reviews
 from payments.models import Attachment, PaymentDetail, PaymentRequest
 from payments.states import DetailState, RequestState
 from reconciliation.models import Discrepancy
@@ -90,6 +93,31 @@ def review_queue(desk: Desk) -> QuerySet[PaymentRequest]:
     """Return the requests that wait for one of the officer's posts, oldest first."""
     rows = requests_for(desk.actor, desk.fiscal_year).filter(state=RequestState.IN_REVIEW)
     return _at_my_node(rows, desk.actor).order_by("id")
+
+
+def overdue_queue(desk: Desk) -> QuerySet[PaymentRequest]:
+    """Return those of the review queue that have waited longer than their node allows."""
+    queue = review_queue(desk)
+    if not ReviewNode.objects.filter(post__in=desk.actor.roles, due_hours__isnull=False).exists():
+        return queue.none()
+    waiting = waiting_reviews(desk.actor.adm_div_code, now=desk.now, requests=queue)
+    return queue.filter(pk__in=[one.document_id for one in waiting if one.overdue])
+
+
+def delegated_to_me(desk: Desk) -> QuerySet[Delegation]:
+    return delegations_to(desk.actor.person_id, on=desk.today)
+
+
+def chain_drafts(desk: Desk) -> QuerySet[ReviewChain]:
+    """Return the drafts that another administrator has written."""
+    rows = ReviewChain.objects.filter(adm_div_code=desk.actor.adm_div_code, state=ChainState.DRAFT)
+    return rows.exclude(drafted_by_id=desk.actor.person_id)
+
+
+def emergency_asks(desk: Desk) -> QuerySet[EmergencyAsk]:
+    """Return the emergency posts that another administrator has asked for."""
+    rows = EmergencyAsk.objects.filter(adm_div_code=desk.actor.adm_div_code, closed_at=None)
+    return rows.exclude(asked_by_id=desk.actor.person_id)
 
 
 def held_queue(desk: Desk) -> QuerySet[PaymentRequest]:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from budget.states import AdjustmentState, PlanState
+from core.actors import Actor
 from core.models import IdempotencyKey
 from core.money import format_yuan
 from dashboards.capital import capital_yuan
@@ -295,6 +296,33 @@ _FACTS = {
 # UKeys, seals and the evidence log ----------------------------------------------------------------------------------
 
 LOG_WATCHERS = (Post.SECURITY_AUDITOR, Post.SECURITY_ADMIN, Post.SEAL_KEEPER)
+
+
+@register.simple_tag(takes_context=True)
+def acting(context: template.Context) -> Actor | None:
+    """Return the officer as the one who acts for another on this page; None for everybody else."""
+    return getattr(context["request"], "_acting", None)
+
+
+@register.simple_tag(takes_context=True)
+def acting_field(context: template.Context) -> str:
+    """Return the hidden field by which a form goes on acting for another."""
+    actor = acting(context)
+    return format_html('<input type="hidden" name="for" value="{}">', actor.delegation_id) if actor else ""
+
+
+@register.simple_tag(takes_context=True)
+def acting_query(context: template.Context, sign: str = "?") -> str:
+    """Return the part of an address by which a link goes on acting for another; `sign` is "?" or "&"."""
+    actor = acting(context)
+    return f"{sign}for={actor.delegation_id}" if actor else ""
+
+
+@register.filter
+def hours(length: timedelta) -> str:
+    """Write working time: in hours, from two days on in days of eight hours."""
+    whole = length.total_seconds() / 3600
+    return f"{whole / 8:.1f} 天" if whole >= 16 else f"{whole:.1f} 小时"
 
 
 @register.simple_tag(takes_context=True)

@@ -89,7 +89,7 @@ def attached_list(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
 
 
 @require_GET
-@officer(*READERS)
+@officer(*READERS, delegable=True)
 def download(request: HttpRequest, desk: Desk, pk: UUID, attachment_pk: UUID) -> HttpResponseBase:
     """Send a file to whoever may see its request, always to be saved and never to be opened in the page."""
     attachment = _find(desk, pk, attachment_pk)

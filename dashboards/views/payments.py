@@ -75,7 +75,7 @@ def payment_list(request: HttpRequest, desk: Desk) -> HttpResponse:
 
 
 @require_GET
-@officer(*READERS)
+@officer(*READERS, delegable=True)
 def payment_detail(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
     """Show one request: content, details, and everything that ever happened to it."""
     payment = find_request(desk, pk)

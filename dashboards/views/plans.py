@@ -27,6 +27,7 @@ from dashboards.forms import amount_of, month_of, text_of, uuid_of
 from dashboards.navigation import PLAN_POSTS
 from dashboards.refusals import findings_of, refused_items
 from dashboards.signing import proof_of
+from dashboards.views.review import acting_query
 from payments.services import RETURN_REASONS
 
 AT_ONCE = 200
@@ -120,7 +121,7 @@ def submit(request: HttpRequest, desk: Desk) -> HttpResponse:
 
 
 @require_GET
-@officer(*PLAN_POSTS)
+@officer(*PLAN_POSTS, delegable=True)
 def plan_review(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Show the plans that wait for the officer."""
     return _review(request, desk)
@@ -140,20 +141,20 @@ def _review(request: HttpRequest, desk: Desk, error: TreasuryError | None = None
 
 
 @action("plan-review")
-@officer(*PLAN_POSTS)
+@officer(*PLAN_POSTS, delegable=True)
 def approve(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Approve plans at the node each waits at."""
 
     def do() -> Done:
         ids = chosen(request)
         outcome = approve_plans(plan_ids=ids, reviewer=desk.actor, now=desk.now, proof=proof_of(request))
-        return done(outcome, verb="通过", next=_back(request), numbers=_numbers(ids), no="plan_no")
+        return done(outcome, verb="通过", next=_back(request, desk), numbers=_numbers(ids), no="plan_no")
 
     return perform(request, desk, do, failed=lambda error: _review(request, desk, error))
 
 
 @action("plan-review")
-@officer(*PLAN_POSTS)
+@officer(*PLAN_POSTS, delegable=True)
 def send_back(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Return plans to their clerks with a reason."""
 
@@ -170,13 +171,13 @@ def send_back(request: HttpRequest, desk: Desk) -> HttpResponse:
             now=desk.now,
             proof=proof_of(request),
         )
-        return done(outcome, verb="退回", next=_back(request), numbers=_numbers(ids), no="plan_no")
+        return done(outcome, verb="退回", next=_back(request, desk), numbers=_numbers(ids), no="plan_no")
 
     return perform(request, desk, do, failed=lambda error: _review(request, desk, error))
 
 
-def _back(request: HttpRequest) -> str:
-    return next_page(request, reverse("plan-review"))
+def _back(request: HttpRequest, desk: Desk) -> str:
+    return next_page(request, reverse("plan-review") + acting_query(desk))
 
 
 @require_GET

@@ -19,6 +19,7 @@ from dashboards.navigation import REVIEW_POSTS
 from dashboards.refusals import findings_of
 from dashboards.signing import proof_of
 from dashboards.views.payments import find_request, numbers, track_context
+from payments.deadlines import waiting_reviews
 from payments.models import PaymentRequest
 from payments.services import (
     RETURN_REASONS,
@@ -31,7 +32,7 @@ AT_ONCE = 200
 
 
 @require_GET
-@officer(*REVIEW_POSTS)
+@officer(*REVIEW_POSTS, delegable=True)
 def review_queue(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Show what waits for the officer, oldest first, and the selected request (`?sel=`) beside it."""
     if request.htmx and request.htmx.target == "pane":
@@ -49,7 +50,12 @@ def _page(request: HttpRequest, desk: Desk, error: TreasuryError | None = None) 
     selected = uuid_or_none(request.GET.get("sel")) or next((pk for pk in ids if pk in ticked), None)
     if selected not in ids and "sel" not in request.GET:
         selected = ids[0] if ids else None
+    deadlines = waiting_reviews(
+        desk.actor.adm_div_code, now=desk.now, requests=PaymentRequest.objects.filter(pk__in=ids)
+    )
     context = {
+        "deadlines": {one.document_id: one for one in deadlines},
+        "now": desk.now,
         "rows": rows,
         "total": selectors.total_of(row.request for row in rows),
         "following": str(ids[-1]) if len(waiting) > AT_ONCE else "",
@@ -75,7 +81,7 @@ def _pane(desk: Desk, selected: UUID | None, rows: list[selectors.QueueRow] | No
 
 
 @action("review-queue")
-@officer(*REVIEW_POSTS)
+@officer(*REVIEW_POSTS, delegable=True)
 def approve(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Approve requests at the node each waits at, and say for each what became of it."""
     return _decide(
@@ -84,7 +90,7 @@ def approve(request: HttpRequest, desk: Desk) -> HttpResponse:
 
 
 @action("review-queue")
-@officer(*REVIEW_POSTS)
+@officer(*REVIEW_POSTS, delegable=True)
 def send_back(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Return requests to their clerks with a coded reason."""
     return _decide(
@@ -96,7 +102,7 @@ def send_back(request: HttpRequest, desk: Desk) -> HttpResponse:
 
 
 @action("review-queue")
-@officer(*REVIEW_POSTS)
+@officer(*REVIEW_POSTS, delegable=True)
 def reject(request: HttpRequest, desk: Desk) -> HttpResponse:
     """Reject requests for good with a coded reason."""
     return _decide(
@@ -105,6 +111,11 @@ def reject(request: HttpRequest, desk: Desk) -> HttpResponse:
         "否决",
         lambda ids: reject_payment_requests(request_ids=ids, **_common(request, desk), **_reason(request)),
     )
+
+
+def acting_query(desk: Desk) -> str:
+    """Return what keeps a page with whoever acts for another."""
+    return f"?for={desk.actor.delegation_id}" if desk.actor.delegation_id else ""
 
 
 def _common(request: HttpRequest, desk: Desk) -> dict[str, Any]:
@@ -120,7 +131,7 @@ def _decide(
 ) -> HttpResponse:
     def do() -> Done:
         ids = chosen(request)
-        back = next_page(request, reverse("review-queue"))
+        back = next_page(request, reverse("review-queue") + acting_query(desk))
         return done(service(ids), verb=verb, next=back, numbers=numbers(ids))
 
     return perform(request, desk, do, failed=lambda error: _page(request, desk, error))

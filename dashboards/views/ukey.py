@@ -12,7 +12,7 @@ from dashboards.views.payments import numbers
 
 
 @require_POST
-@officer()
+@officer(delegable=True)
 def prepare(request: HttpRequest, desk: Desk) -> JsonResponse:
     """Issue the statement for what a form would do; say which documents are left out of it, and why."""
     try:

@@ -14,16 +14,11 @@ from tests.ukeys import Hand, ukeys_required
 SECURITY, AUDITOR, SUPERVISOR = {"aq-gl"}, {"aq-sj"}, {"jjw"}  # 安全保密员, 安全审计员, 监督查看
 OFFICERS = (
     *("u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz", "ys-jb", "ys-fz", "jkw-sh", "gk-jh"),
-    *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "bb-hd", "aq-gl", "aq-sj", "admin"),
-)
-UNIT = {"u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz"}
-BUSINESS = set(OFFICERS) - {"admin"} - SECURITY - AUDITOR
-READERS = (BUSINESS | AUDITOR) - {"bb-hd"}  # who checks rosters for another office reads nothing else
-    *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "aq-gl", "aq-sj", "jjw", "admin"),
+    *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "bb-hd", "aq-gl", "aq-sj", "jjw", "admin"),
 )
 UNIT = {"u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz"}
 BUSINESS = set(OFFICERS) - {"admin"} - SECURITY - AUDITOR - SUPERVISOR
-READERS = BUSINESS | AUDITOR
+READERS = (BUSINESS | AUDITOR) - {"bb-hd"}  # who checks rosters for another office reads nothing else
 BUREAU = READERS - UNIT
 CLERK = {"u101001-jb"}
 SEALERS = {"u101001-yz", "u101001-mz", "gk-yz", "gk-mz"}
@@ -76,6 +71,13 @@ PAGES = {
     "/payroll/template/": CLERK,
     "/benefits/": READERS,
     "/benefits/template/": CLERK,
+    "/delegations/": BUSINESS,
+    "/dwell/": BUREAU,
+    "/dwell/?post=unit_reviewer&person=x&from=%00": BUREAU,
+    "/chains/": SECURITY | AUDITOR,
+    "/chains/new/": SECURITY,
+    "/people/": SECURITY | AUDITOR,
+    "/people/?q=%25": SECURITY | AUDITOR,
 }
 
 
@@ -162,6 +164,9 @@ def test_opening_the_address_of_a_button_leads_to_its_page(at):
         ("gk-jk", "/monitoring/changes/enable/", "/monitoring/rules/"),
         ("gk-jk", "/monitoring/cases/decide/", "/monitoring/cases/"),
         ("gk-kz", "/monitoring/registers/decide/", "/monitoring/registers/"),
+        ("gk-sh", "/delegations/give/", "/delegations/"),
+        ("aq-gl", "/chains/activate/", "/chains/"),
+        ("aq-gl", "/people/leave/", "/people/"),
     ):
         assert at(username).get(path)["location"] == page
 
@@ -173,6 +178,11 @@ def test_asking_with_nonsense_is_answered_in_words(at):
         assert at("gk-sh").get(path).status_code in (200, 404), path
     for path in ("/evidence/?stream=%00&seq=x&before=-1", "/evidence/?stream=990200000/2026", "/evidence/?seq=9999999"):
         assert at("gk-dz").get(path).status_code in (200, 404), path
+    for path in (f"/chains/{nil}/", "/chains/new/?from=%00", f"/chains/new/?from={nil}", "/people/?q=x"):
+        assert at("aq-gl").get(path).status_code in (200, 404), path
+    for path in ("/review/?for=%00", f"/review/?for={nil}", f"/plans/review/?for={nil}"):
+        assert at("gk-sh").get(path).status_code == 403, path
+    assert at("gk-dz").get("/dwell/?from=2026-06-30&to=2026-06-01").status_code == 422
     for path in (f"/seals/{nil}/picture/", "/ukey/officers/?status=x&q=%E4%BA%BA"):
         assert at("gk-yz").get(path).status_code in (200, 404), path
     for path in ("/reconciliation/?date=2026-13-45", "/reconciliation/?date=1999-01-01", "/days/?done=%00"):
