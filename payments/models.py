@@ -121,6 +121,30 @@ class PaymentRequest(RegionYearModel):
                 operation=pgtrigger.Update,
                 condition=any_changed(*_CONTENT) & ~pgtrigger.Q(old__state__in=["draft", "returned", "blocked"]),
             ),
+            # Clerk, reviewers and those they acted for, maker and sealer are different natural persons.
+            pgtrigger.Trigger(
+                name="persons_apart",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__state="vouchered", new__state="sealed"),
+                func=pgtrigger.Func(
+                    """
+                    IF EXISTS (
+                        SELECT 1 FROM vouchers_voucher v
+                          LEFT JOIN parties_reviewdecision d
+                            ON d.document_id = NEW.id AND d.revision = NEW.revision AND d.decision = 'approve'
+                          LEFT JOIN parties_delegation g ON g.id = d.delegation_id
+                         WHERE v.id = NEW.voucher_id
+                           AND (v.sealed_by_id IN (NEW.created_by_id, v.made_by_id)
+                                OR d.person_id IN (NEW.created_by_id, v.made_by_id, v.sealed_by_id)
+                                OR g.delegator_id IN (NEW.created_by_id, v.made_by_id, v.sealed_by_id))) THEN
+                        RAISE EXCEPTION 'one person took two parts in payment request %', NEW.request_no
+                              USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NEW;
+                    """
+                ),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -11,6 +11,9 @@ from core.batch import copy_rows
 from core.errors import DayClosed, NotFound, RoleRequired
 from core.models import BusinessDay
 from core.transitions import move
+from parties.errors import ActedBefore
+from parties.models import ReviewDecision
+from payments.models import PaymentRequest
 from reconciliation.accounts import ZeroBalanceAccount, zero_balance_accounts
 from reconciliation.blockers import Blocker, Counterpart, counterparts, day_blockers, latest_sheets
 from reconciliation.differences import classify
@@ -190,6 +193,7 @@ def resolve_discrepancy(*, discrepancy_id: UUID, note: str, by: Actor, now: date
     :raises ReasonMissing: if the note is empty or longer than 300 characters.
     :raises ResolvedByRerun: if money differs.
     :raises TransitionNotAllowed: if it is resolved already.
+    :raises ActedBefore: if the reconciler has had a part in the document, by himself or as whom another acted for.
     """
     _require_reconciler(by)
     row = (
@@ -204,6 +208,8 @@ def resolve_discrepancy(*, discrepancy_id: UUID, note: str, by: Actor, now: date
     if not 0 < len(note) <= NOTE_LENGTH:
         raise ReasonMissing(f"请填写处理说明（不超过 {NOTE_LENGTH} 字）。", field="note")
     DISCREPANCY_FLOW.find(row.state, "resolve")
+    if by.person_id in _involved(row):
+        raise ActedBefore("您经办、审核、制单或签章过该单据，不能处理它的差错（岗位分离）。", field="reconciler")
     if row.type not in ACCEPTABLE:
         raise ResolvedByRerun(f"该差错须先处理单据再重新对账：{row.suggestion}", field="type", type=row.type)
     _open_day(row.adm_div_code, row.sheet.date, lock="SHARE")
@@ -212,6 +218,29 @@ def resolve_discrepancy(*, discrepancy_id: UUID, note: str, by: Actor, now: date
     sheet = Sheet.objects.select_for_update().get(pk=row.sheet_id)
     _settle([sheet], list(sheet.discrepancies.all()), by, now)
     return row
+
+
+def _involved(row: Discrepancy) -> set[UUID | None]:
+    """Who has made, reviewed (also by a delegate) or sealed what the difference is about."""
+    request = (
+        PaymentRequest.objects.select_related("voucher")
+        .filter(
+            adm_div_code=row.adm_div_code,
+            fiscal_year=row.fiscal_year,
+            voucher_type=row.voucher_type,
+            voucher_no=row.voucher_no,
+        )
+        .first()
+    )
+    if request is None:
+        return set()
+    decisions = ReviewDecision.objects.filter(document_id=request.pk).values_list(
+        "person_id", "delegation__delegator_id"
+    )
+    persons: set[UUID | None] = {person for pair in decisions for person in pair}
+    if request.voucher is not None:
+        persons |= {request.voucher.made_by_id, request.voucher.sealed_by_id}
+    return (persons | {request.created_by_id}) - {None}
 
 
 @transaction.atomic(durable=True)

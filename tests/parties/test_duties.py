@@ -7,7 +7,14 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from core.actors import system_actor
 from core.ids import new_id
-from parties.duties import Post, conflicting_posts, forbidden_pairs
+from parties.duties import (
+    DUTY_OF,
+    Post,
+    apart_as_posts,
+    apart_on_document,
+    conflicting_posts,
+    forbidden_pairs,
+)
 from parties.errors import IncompatiblePosts, PostPlaceInvalid
 from parties.models import Person, PostAssignment, User
 from parties.services import end_post, grant_post
@@ -34,6 +41,21 @@ APART = [
 FORBIDDEN = {frozenset({a, b}) for left, right in APART for a in left for b in right}
 FORBIDDEN |= {frozenset({a, b}) for a in ADMINS for b in ADMINS if a != b}
 FORBIDDEN |= {frozenset({"seal_keeper", "name_seal"}), frozenset({"unit_sealer", "unit_name_seal"})}
+
+# The matrix between duties, typed from docs/duties.md: X = never one person, v = never on one document, "" = free.
+DUTIES = ("make", "review", "approve", "seal", "send", "reconcile", "payee", "system", "security", "audit")
+MATRIX = """
+make       - v X X v X v X X X
+review     v - v v . v v X X X
+approve    X v - v v X X X X X
+seal       X v v - v X X X X X
+send       v . v v - X . X X X
+reconcile  X v X X X - X X X X
+payee      v v X X . X - X X X
+system     X X X X X X X - X X
+security   X X X X X X X X - X
+audit      X X X X X X X X X -
+"""
 
 UNIT_OF = dict.fromkeys(("unit_clerk", "unit_reviewer", "unit_leader", "unit_sealer", "unit_name_seal"), "101001")
 START = date(2026, 1, 1)
@@ -66,6 +88,20 @@ def insert(user, post, *, unit=None, valid_from=START, valid_to=None):
 def test_every_post_stands_in_the_matrix():
     assert set(Post.values) == BUSINESS | ADMINS | WATCHERS
     assert len(FORBIDDEN) == 3 * 4 + 3 * 4 + 3 + 4 + 4 + 3 * 17 + 3 + 2 + 17 + 2
+
+
+def test_every_cell_of_the_matrix_of_duties():
+    rows = {line.split()[0]: line.split()[1:] for line in MATRIX.strip().splitlines()}
+    assert tuple(rows) == DUTIES
+    for one, cells in rows.items():
+        for other, cell in zip(DUTIES, cells, strict=True):
+            assert apart_as_posts(one, other) is (cell == "X"), (one, other)
+            assert apart_on_document(one, other) is (cell in "Xv"), (one, other)
+            assert cell == rows[other][DUTIES.index(one)], (one, other)
+
+
+def test_every_post_has_a_duty_of_the_matrix():
+    assert set(DUTY_OF) == set(Post) and set(DUTY_OF.values()) <= set(DUTIES)
 
 
 def test_the_code_forbids_exactly_the_pairs_of_the_matrix():

@@ -11,12 +11,15 @@ from core.actors import system_actor
 from core.models import Transition
 from core.outcomes import Outcome
 from demo import world
-from parties.models import ReviewDecision
+from parties.delegating import acting_for, revoke_delegation
+from parties.errors import DelegationEnded
+from parties.models import ReviewChain, ReviewDecision
 from payments import services
 from payments.models import Clearing, PaymentReceipt, PaymentRequest, Refund
 from tests import acts
 from tests.bank import clearing
 from tests.conftest import NOW
+from tests.parties.test_delegating import delegate
 from vouchers.inbox import apply_waiting
 from vouchers.models import Voucher
 from vouchers.services import lock_vouchers, record_answer
@@ -84,6 +87,78 @@ def test_eight_approvals_of_one_request_count_once(real_city):
     assert accepted(answers) == 1
     assert ReviewDecision.objects.count() == 1
     assert Transition.objects.filter(document_id=request.id, action="approve").count() == 1
+
+
+def countersigned():
+    """The first node of authorised payments takes two of three reviewers."""
+    for number in (2, 3):
+        acts.newcomer(f"u101001-fh{number}", "unit_reviewer", unit="101001")
+    chain = ReviewChain.objects.create(
+        adm_div_code=world.REGION, document_kind="payment_authorized", version=2, imported=True
+    )
+    chain.nodes.create(ordinal=1, post="unit_reviewer", countersign=2)
+    chain.nodes.create(ordinal=2, post="unit_leader")
+    ReviewChain.objects.filter(document_kind="payment_authorized", state="active").update(state="retired")
+    ReviewChain.objects.filter(pk=chain.pk).update(state="active", activated_at=NOW)
+
+
+def test_two_approvals_at_once_take_the_two_seats_of_a_node(real_city):
+    countersigned()
+    request = acts.draft("I1", "1.00")
+    acts.submit(request).raise_if_refused()
+
+    answers = acts.together(
+        lambda: acts.approve("u101001-fh", request),
+        lambda: acts.approve("u101001-fh2", request),
+        lambda: acts.approve("u101001-fh", request),
+    )
+
+    assert accepted(answers) == 2
+    assert sorted(ReviewDecision.objects.values_list("seat", flat=True)) == [1, 2]
+    assert (acts.fresh(request)[0].state, acts.fresh(request)[0].node) == ("in_review", 2)
+
+
+def test_three_approvals_at_once_fill_two_seats(real_city):
+    countersigned()
+    request = acts.draft("I1", "1.00")
+    acts.submit(request).raise_if_refused()
+
+    answers = acts.together(*[lambda who=who: acts.approve(who, request) for who in (
+        "u101001-fh", "u101001-fh2", "u101001-fh3")])  # fmt: skip
+
+    assert accepted(answers) == 2
+    assert ReviewDecision.objects.count() == 2 and acts.fresh(request)[0].node == 2
+
+
+def test_the_holder_and_his_delegate_at_once_decide_once(real_city):
+    request = acts.draft("I1", "1.00")
+    acts.submit(request).raise_if_refused()
+    delegation = delegate("u101001-fh", "u101001-fz")
+    acting = acting_for(world.officer("u101001-fz"), delegation.pk, on=world.DAY)
+
+    answers = acts.together(
+        lambda: acts.approve("u101001-fh", request),
+        lambda: services.approve_payment_requests(request_ids=[request.id], reviewer=acting, now=NOW),
+    )
+
+    assert accepted(answers) == 1 and ReviewDecision.objects.count() == 1
+
+
+def test_a_revocation_comes_before_a_decision_or_after_it(real_city):
+    request = acts.draft("I1", "1.00")
+    acts.submit(request).raise_if_refused()
+    delegation = delegate("u101001-fh", "u101001-fz")
+    acting = acting_for(world.officer("u101001-fz"), delegation.pk, on=world.DAY)
+
+    decided, _revoked = acts.together(
+        lambda: services.approve_payment_requests(request_ids=[request.id], reviewer=acting, now=NOW),
+        lambda: revoke_delegation(delegation_id=delegation.pk, by=world.officer("u101001-fh"), now=NOW),
+    )
+
+    assert ReviewDecision.objects.count() == (0 if isinstance(decided, DelegationEnded) else 1)
+    assert isinstance(decided, DelegationEnded) or decided.accepted
+    with pytest.raises(DelegationEnded):
+        acting_for(world.officer("u101001-fz"), delegation.pk, on=world.DAY)
 
 
 @pytest.mark.parametrize("step", ["issue", "seal"])

@@ -20,6 +20,11 @@ from budget.models import QuotaNotice, SpendingPlan
 from core.calendar import start_day
 from core.idempotency import Answer, run_once
 from demo import world
+from parties.chain_rules import Conditions, NodeSpec
+from parties.chains import activate_chain, draft_chain
+from parties.delegating import acting_for, delegate_post
+from parties.emergencies import ask_emergency_post, decide_emergency_post
+from parties.models import PostAssignment
 from payments import services as payments
 from payments.models import PaymentRequest, Refund
 from reconciliation.audit import run_audit
@@ -167,10 +172,50 @@ def _tuesday(bank_a: Partner, bank_b: Partner, pboc: Partner) -> None:
     _clear(bank_a, pboc, bank.clearing(bank_a, pboc, "HK-A-02", [(cleared, 1), (cleared, 2)], XClearDate="20260616"))
     _sign_for_everything(but=("820.00", "830.00"))  # the negative 5108
     _refunds(bank_a, bank_b, pboc, partial)
+    _acted_for_and_countersigned()
     waiting = acts.sent("I1", "840.00")
     [answer] = bank_a.send(_dated(bank_a, bank_a.refund("TK-A-9", waiting, 1, "40.00")), now=EVENING)
     assert answer.outcome == "parked", answer
     _sign_for_everything(but=("820.00", "830.00"))
+
+
+def _acted_for_and_countersigned() -> None:
+    """A chain of two administrators' making, a node that two persons sign, one of them for another; an emergency."""
+    now = EVENING + timedelta(minutes=10)  # on Tuesday: Monday is closed
+    one, other = acts.newcomer("xt-gl", "system_admin"), acts.newcomer("aq-gl", "security_admin")
+    second = acts.newcomer("u205001-fh2", "unit_reviewer", unit="205001")
+    chain = draft_chain(
+        document_kind="payment_authorized",
+        name="公安",
+        nodes=[NodeSpec(1, "unit_reviewer", countersign=2)],
+        conditions=Conditions(units=frozenset({"205001"})),
+        by=one,
+        now=now,
+    )
+    activate_chain(chain_id=chain.pk, by=other, now=now)
+    asked = ask_emergency_post(
+        user_id=world.officer("gk-jh").user_id or 0, post="payment_reviewer", hours=2, reason="病假", by=one, now=now
+    )
+    decide_emergency_post(ask_id=asked.pk, agreed=True, by=other, now=now)
+    delegation = delegate_post(
+        assignment_id=PostAssignment.objects.get(user__username="u205001-fh").pk,
+        delegate_id=world.officer("u205001-fz").user_id or 0,
+        valid_from=TUESDAY,
+        valid_to=TUESDAY,
+        reason="公差",
+        by=world.officer("u205001-fh"),
+        now=now,
+    )
+    acting = acting_for(world.officer("u205001-fz"), delegation.pk, on=TUESDAY)
+    clerk = world.officer("u205001-jb")
+    [request] = payments.save_drafts(inputs=[acts.wanted("I5", "55.00")], clerk=clerk, now=now)
+    ids = [request.id]
+    payments.submit_payment_requests(request_ids=ids, clerk=clerk, now=now).raise_if_refused()
+    for reviewer in (second, acting):
+        payments.approve_payment_requests(request_ids=ids, reviewer=reviewer, now=now).raise_if_refused()
+    payments.issue_payment_vouchers(request_ids=ids, maker=clerk, now=now).raise_if_refused()
+    sealer = world.officer("u205001-yz")
+    payments.seal_payment_vouchers(request_ids=ids, sealer=sealer, now=now).raise_if_refused()
 
 
 def _budget_documents(bank_a: Partner) -> None:

@@ -237,6 +237,51 @@ ONE_BY_ONE = [
         RETURNING (SELECT id FROM monitoring_disposition WHERE decision = 'pass')""",
     ),
     Tamper(
+        "delegation of other days",
+        ("I19",),
+        """UPDATE parties_delegation SET valid_from = '2026-06-20', valid_to = '2026-06-30'
+        RETURNING (SELECT id FROM parties_reviewdecision WHERE delegation_id IS NOT NULL)""",
+    ),
+    Tamper(
+        "delegation made out to the delegate's own name",
+        ("I19",),
+        "UPDATE parties_delegation SET post = 'unit_leader' RETURNING id",
+    ),
+    Tamper(
+        "delegate who watches over the system",
+        ("I19",),
+        """UPDATE parties_postassignment SET post = 'security_auditor', unit_code = ''
+            WHERE user_id = (SELECT id FROM parties_user WHERE username = 'u205001-fz')
+        RETURNING (SELECT id FROM parties_delegation)""",
+    ),
+    Tamper(
+        "delegator who did not hold the post yet",
+        ("I19",),
+        """UPDATE parties_postassignment SET valid_from = '2026-12-01'
+            WHERE user_id = (SELECT id FROM parties_user WHERE username = 'u205001-fh')
+        RETURNING (SELECT id FROM parties_reviewdecision WHERE delegation_id IS NOT NULL)""",
+    ),
+    Tamper(
+        "chain put in force by its author",
+        ("I19",),
+        "UPDATE parties_reviewchain SET activated_by_id = drafted_by_id WHERE NOT imported RETURNING id",
+    ),
+    Tamper(
+        "emergency post that one person gave",
+        ("I19",),
+        "UPDATE parties_emergencypost SET asked_by_id = granted_by_id RETURNING id",
+    ),
+    Tamper(
+        "emergency post of three days",
+        ("I19",),
+        "UPDATE parties_emergencypost SET ends_at = granted_at + interval '3 days' RETURNING id",
+    ),
+    Tamper(
+        "second signature of a node removed",
+        ("I06",),
+        "DELETE FROM parties_reviewdecision WHERE seat = 2 RETURNING document_id",
+    ),
+    Tamper(
         "key without the digest of what was asked",
         ("I21",),
         "UPDATE core_idempotencykey SET payload_digest = '' RETURNING id",
@@ -276,6 +321,13 @@ ONE_BY_ONE = [
     ),
 ]
 LINKED = [
+    Tamper(
+        "delegate of the clerk",
+        ("I06", "I19"),
+        """UPDATE parties_delegation SET delegator_id = (SELECT person_id FROM parties_user
+                                                         WHERE username = 'u205001-jb') RETURNING id""",
+        why="whom somebody acted for is a reviewer like any, and no longer who holds the post",
+    ),
     Tamper(
         "rejected adjustment forged into an issued one",
         ("I03", "I17"),

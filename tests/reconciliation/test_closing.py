@@ -11,6 +11,8 @@ from budget.models import IndicatorEntry
 from core.errors import DayClosed, NotFound, RoleRequired, TransitionNotAllowed
 from core.models import BusinessDay
 from core.money import yuan
+from parties.errors import ActedBefore
+from payments.models import PaymentRequest
 from reconciliation import selectors, services
 from reconciliation.digest import day_digest
 from reconciliation.errors import DayNotClosable, ReasonMissing, ResolvedByRerun
@@ -195,6 +197,22 @@ def test_p13_found_by_the_bank_report_settles_itself_with_the_next_run(world):
         (3, 0, "matched"),
     ]
     assert [sheet.run for sheet in selectors.sheets_of_day(REGION, DAY)] == [3] * 6
+
+
+def test_whoever_had_a_part_in_a_payment_does_not_settle_its_difference(world):
+    receive(make_payment(world, "B", "SZ1", ["100.00"]))
+    bank_report("B", [bank_line("SZ1", 1, "100.00", payee="6239999")])
+    match()
+    row, request = Discrepancy.objects.get(), PaymentRequest.objects.select_related("voucher").get(voucher_no="SZ1")
+    involved = {request.created_by_id, request.voucher.made_by_id, request.voucher.sealed_by_id} - {None}
+
+    assert involved
+    for person_id in involved:
+        with pytest.raises(ActedBefore):
+            services.resolve_discrepancy(
+                discrepancy_id=row.id, note="已核实", by=replace(RECONCILER, person_id=person_id), now=NOW
+            )
+    services.resolve_discrepancy(discrepancy_id=row.id, note="已核实", by=RECONCILER, now=NOW)
 
 
 def test_a_difference_without_money_is_accepted_with_a_reason_and_stays_accepted(world):
