@@ -216,7 +216,7 @@ class PostAssignment(models.Model):
                 name="incompatible_posts",
                 when=pgtrigger.After,
                 operation=pgtrigger.Insert | pgtrigger.Update,
-                declare=[("clash", "text")],
+                declare=[("clash", "text"), ("me", "uuid")],
                 func=pgtrigger.Func(
                     """
                     SELECT other.post INTO clash
@@ -232,15 +232,18 @@ class PostAssignment(models.Model):
                             OR (other.user_id = NEW.user_id AND NEW.post <> other.post AND NEW.unit_code <> ''
                                 AND other.unit_code <> '' AND NEW.unit_code <> other.unit_code))
                      LIMIT 1;
-                    IF clash IS NULL THEN  -- while one acts for the other, they count as one person
+                    SELECT person_id INTO me FROM parties_user WHERE id = NEW.user_id;
+                    IF clash IS NULL AND EXISTS (SELECT 1 FROM parties_delegation d
+                                                  WHERE d.revoked_at IS NULL
+                                                    AND (d.delegator_id = me OR d.delegate_person_id = me)) THEN
+                        -- while one acts for the other, they count as one person
                         SELECT other.post INTO clash
-                          FROM parties_user mine
-                          JOIN parties_delegation d ON d.revoked_at IS NULL
-                           AND mine.person_id IN (d.delegator_id, d.delegate_person_id)
-                          JOIN parties_user theirs ON theirs.person_id <> mine.person_id
-                           AND theirs.person_id IN (d.delegator_id, d.delegate_person_id)
+                          FROM parties_delegation d
+                          JOIN parties_user theirs
+                            ON theirs.person_id = CASE WHEN d.delegator_id = me THEN d.delegate_person_id
+                                                       ELSE d.delegator_id END
                           JOIN parties_postassignment other ON other.user_id = theirs.id
-                         WHERE mine.id = NEW.user_id
+                         WHERE d.revoked_at IS NULL AND (d.delegator_id = me OR d.delegate_person_id = me)
                            AND GREATEST(NEW.valid_from, d.valid_from, other.valid_from)
                                <= LEAST(COALESCE(NEW.valid_to, 'infinity'), d.valid_to,
                                         COALESCE(other.valid_to, 'infinity'))

@@ -156,8 +156,8 @@ def _modes_of(kind: str) -> list[tuple[str, str]]:
 
 
 def _sample(request: HttpRequest, desk: Desk, chain: ReviewChain) -> Sample:
-    amount = yuan(request.GET.get("amount", "").strip().replace(",", ""))
-    if amount <= 0:
+    amount = _amount(request.GET, "amount")
+    if amount is None or amount <= 0:
         raise ChoiceInvalid("样例金额须大于零。", field="amount")
     unit = BudgetUnit.objects.filter(
         adm_div_code=desk.actor.adm_div_code, code=text_of(request.GET, "unit", "预算单位", most=15)
@@ -290,8 +290,9 @@ def _node(post: Mapping[str, str], number: int, ordinal: int) -> NodeSpec:
 
 
 def _amount(post: Mapping[str, str], name: str) -> Decimal | None:
+    """Read an amount; thresholds are mostly whole, so "50000" is as good as "50000.00"."""
     text = post.get(name, "").strip().replace(",", "")
-    return yuan(text) if text else None
+    return yuan(f"{text}.00" if text.isascii() and text.isdigit() else text) if text else None
 
 
 def _whole(post: Mapping[str, str], name: str) -> int | None:
