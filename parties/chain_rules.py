@@ -107,7 +107,8 @@ def conditions_of(data: Mapping[str, Any]) -> Conditions:
     if unknown:
         raise ValueError(f"unknown conditions {sorted(unknown)}")
     values: dict[str, Any] = {name: frozenset(data.get(name, ())) for name in _LISTS}
-    return Conditions(**values, **{name: Decimal(data[name]) for name in _AMOUNTS if name in data})
+    values |= {name: Decimal(data[name]) for name in _AMOUNTS if name in data}
+    return Conditions(**values)
 
 
 class Candidate(Protocol):

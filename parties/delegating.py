@@ -40,6 +40,8 @@ def delegate_post(
     :raises DelegationInvalid: naming the field.
     :raises IncompatiblePosts: if either holds in that time what the other may not.
     """
+    if by.person_id is None or by.delegation_id is not None:
+        raise NotFound("只能委托您本人的岗位。", field="assignment")
     today = business_date(by.adm_div_code, now)
     assignment = (
         PostAssignment.objects.select_related("user__person")
@@ -50,7 +52,7 @@ def delegate_post(
         pk=delegate_id, adm_div_code=by.adm_div_code, is_active=True, person__isnull=False
     )
     delegate = other.first()
-    if assignment is None or by.person_id is None or by.delegation_id is not None:
+    if assignment is None:
         raise NotFound("只能委托您本人的岗位。", field="assignment")
     if delegate is None or delegate.person is None or assignment.user.person is None:
         raise NotFound("受托人不存在或不在本区划。", field="delegate")

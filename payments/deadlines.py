@@ -181,7 +181,7 @@ def reviews_of(
 ) -> Iterator[Review]:
     """Return the decisions of these days, each with its dwell time; one query beside the calendar's."""
     zone = timezone.get_default_timezone()
-    values = {
+    values: dict[str, Any] = {
         "region": adm_div_code,
         "first": datetime.combine(first, datetime.min.time(), zone),
         "end": datetime.combine(last + timedelta(days=1), datetime.min.time(), zone),

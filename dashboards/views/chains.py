@@ -111,7 +111,7 @@ def conditions_in_words(data: Mapping[str, Any]) -> list[str]:
 def find_chain(desk: Desk, pk: UUID | None) -> ReviewChain:
     """:raises NotFound: for an unknown version, and one of another region."""
     rows = ReviewChain.objects.filter(adm_div_code=desk.actor.adm_div_code).prefetch_related("nodes")
-    found = rows.select_related("drafted_by", "activated_by").filter(pk=pk).first()
+    found = rows.select_related("drafted_by", "activated_by").filter(pk=pk).first() if pk else None
     if found is None:
         raise NotFound("没有这个版本，或不在您的权限范围内。", field="id")
     return found
@@ -247,7 +247,7 @@ def _form(
 
 def _drafted(request: HttpRequest) -> dict[str, Any]:
     post = request.POST
-    nodes = []
+    nodes: list[NodeSpec] = []
     for number in range(1, ROWS + 1):
         if post.get(f"node-{number}-post"):
             nodes.append(_node(post, number, len(nodes) + 1))

@@ -28,7 +28,7 @@ def assignment(username):
 
 def delegate(who, to, **changes):
     values = {
-        "assignment_id": assignment(who).pk,
+        "assignment_id": changes.get("assignment_id") or assignment(who).pk,
         "delegate_id": User.objects.get(username=to).pk,
         "valid_from": world.DAY,
         "valid_to": END,
@@ -220,7 +220,7 @@ def test_nobody_delegates_anothers_post_or_what_was_delegated_to_him(city):
 def test_a_post_given_during_a_delegation_must_suit_both(city):
     delegate("gk-sh", "jkw-sh")
     user = User.objects.get(username="jkw-sh")
-    with pytest.raises(IncompatiblePosts):
+    with pytest.raises(IncompatiblePosts), transaction.atomic():
         grant_post(user=user, post="reconciler", valid_from=END, granted_by=world.officer("gk-kz"))
     with pytest.raises(DatabaseError), transaction.atomic():
         PostAssignment.objects.create(

@@ -66,7 +66,7 @@ def test_nobody_is_let_go_twice_or_by_himself_or_by_an_officer(admins):
 
 def test_who_has_left_gets_no_post(admins):
     let_go(person_id=user("gk-sh").person_id, on=world.DAY, by=admins[0], now=NOW)
-    with pytest.raises(IncompatiblePosts):
+    with pytest.raises(IncompatiblePosts), transaction.atomic():
         grant_post(user=user("gk-sh"), post="plan_reviewer", valid_from=world.DAY, granted_by=admins[0])
 
 
