@@ -110,6 +110,8 @@ def _rosters(desk: Desk, model: type[SalaryBatch] | type[BenefitList], state_of:
     mine += ["draft", "confirmed"] if desk.holds("unit_clerk") else []
     rows: QuerySet = visible_rosters(model, desk.actor).filter(fiscal_year=desk.fiscal_year)
     return rows.filter(state__in=mine)
+
+
 def _windows(state: str) -> Callable[[Desk], QuerySet]:
     return lambda desk: Window.objects.filter(adm_div_code=desk.actor.adm_div_code, state=state)
 

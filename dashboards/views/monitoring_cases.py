@@ -159,9 +159,7 @@ def answer(request: HttpRequest, desk: Desk) -> HttpResponse:
 @csrf_protect
 def _say(request: HttpRequest, desk: Desk, arriving: IncomingHandler, verb: str, say: Any) -> HttpResponse:
     def do(pk: UUID, text: str) -> Case:
-        found: Case = say(
-            case_id=pk, text=text, files=_kept(desk, arriving), unit_officer=desk.actor, now=desk.now
-        )
+        found: Case = say(case_id=pk, text=text, files=_kept(desk, arriving), unit_officer=desk.actor, now=desk.now)
         return found
 
     return _act(request, desk, verb, do)
