@@ -4,11 +4,14 @@ from budget.codes import ClassificationCode, EconomicMapping
 from budget.models import (
     BudgetIndicator,
     BudgetYear,
+    CarryOver,
     ClearingLimit,
     ClearingLimitEntry,
-    IndicatorAdjustment,
+    IndicatorDocument,
     IndicatorEntry,
+    IndicatorLine,
     Quota,
+    QuotaCancellation,
     QuotaEntry,
     QuotaNotice,
     SpendingPlan,
@@ -35,7 +38,11 @@ class EconomicMappingAdmin(admin.ModelAdmin):
 
 @admin.register(BudgetYear)
 class BudgetYearAdmin(admin.ModelAdmin):
-    list_display = ["adm_div_code", "fiscal_year", "mode", "plan_validity"]
+    list_display = ["adm_div_code", "fiscal_year", "mode", "plan_validity", "leader_from", "issue_on_days", "state"]
+    readonly_fields = ["state"]
+
+    def get_readonly_fields(self, request, obj=None):  # type: ignore[no-untyped-def]
+        return ["adm_div_code", "fiscal_year", "state"] if obj else ["state"]
 
     def has_delete_permission(self, request, obj=None):  # type: ignore[no-untyped-def]
         return False
@@ -57,7 +64,10 @@ admin.site.register(
         IndicatorEntry,
         QuotaEntry,
         ClearingLimitEntry,
-        IndicatorAdjustment,
+        IndicatorDocument,
+        IndicatorLine,
+        CarryOver,
+        QuotaCancellation,
         SpendingPlan,
         QuotaNotice,
         ClearingLimit,

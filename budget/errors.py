@@ -1,4 +1,4 @@
-from core.errors import Conflict, TreasuryError
+from core.errors import Conflict, DayClosed, TreasuryError
 
 
 class IndicatorExceeded(TreasuryError):
@@ -41,3 +41,21 @@ class PayerAccountNotAllowed(TreasuryError):
     """F1: the nature of the money decides from which kind of account it may be paid."""
 
     code = "payer_account_not_allowed"
+
+
+class YearClosed(DayClosed):
+    """The budget year is being closed or is closed. What partners send meanwhile waits, as it does without a day."""
+
+    code = "year_closed"
+
+
+class DocumentInvalid(TreasuryError):
+    """A field of an indicator document, or of one of its lines, is missing or wrong."""
+
+    code = "document_invalid"
+
+
+class TransferForbidden(TreasuryError):
+    """A rule of transfers (调剂规则) forbids it; the message says which and what to do instead."""
+
+    code = "transfer_forbidden"

@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from budget.errors import MethodUnknown, PayerAccountNotAllowed
-from budget.models import BudgetYear, PaymentMode
+from budget.models import BudgetYear, PaymentMode, Quota
 from parties.duties import Post
 from parties.models import BankAccount
 
@@ -214,6 +214,12 @@ def control_in(year: BudgetYear, code: str, fund_nature: str) -> Control:
     if year.mode == Mode.CLASSIC or control is Control.INCOME:
         return control
     return Control.PLAN if fund_nature in year.planned_funds else Control.NONE
+
+
+def quota_control(year: BudgetYear, code: str, fund_nature: str) -> str:
+    """Return how the quota row of an indicator is held: to what was granted, or by its indicator alone."""
+    limited = control_in(year, code, fund_nature) is not Control.NONE
+    return Quota.Control.LIMIT if limited else Quota.Control.NONE
 
 
 def year_of(adm_div_code: str, fiscal_year: int) -> BudgetYear:

@@ -3,17 +3,32 @@
 Balances are projections of append-only entries; CHECK constraints hold E1 and E2 whatever the code does.
 """
 
+from decimal import Decimal
+
 import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 
 from budget.codes import ClassificationCode, EconomicMapping
-from budget.states import ADJUSTMENT_FLOW, PLAN_FLOW, AdjustmentState, PlanState
+from budget.document_models import DocumentKind, IndicatorDocument, IndicatorLine
+from budget.document_states import YEAR_FLOW, YearState
+from budget.guards import children_within_parent, open_year_only
+from budget.states import PLAN_FLOW, PlanState
+from budget.terms import COPIED, IndicatorTerms, Layer
+from budget.year_models import CarryOver, QuotaCancellation
 from core.models import RegionYearModel, any_changed, append_only
 from core.money import ZERO, MoneyField
 from parties.models import AgentBank, BankAccount, BudgetUnit, Person, ReviewChain
 
-__all__ = ["ClassificationCode", "EconomicMapping"]
+__all__ = [
+    "CarryOver",
+    "ClassificationCode",
+    "DocumentKind",
+    "EconomicMapping",
+    "IndicatorDocument",
+    "IndicatorLine",
+    "QuotaCancellation",
+]
 
 
 class PaymentMode(models.TextChoices):
@@ -44,10 +59,21 @@ class BudgetYear(RegionYearModel):
     mode = models.CharField("管理模式", max_length=12, choices=Mode, default=Mode.CLASSIC)
     plan_validity = models.CharField("计划效力", max_length=8, choices=PlanValidity, default=PlanValidity.ROLLING)
     planned_funds = models.JSONField("一体化模式下仍按计划控制的资金性质", default=list, blank=True)
+    leader_from = MoneyField("分管领导审批起点", default=Decimal("1000000.00"))
+    issue_on_days = models.PositiveSmallIntegerField("上级指标下达期限（天）", default=30)
+    state = models.CharField("状态", max_length=8, choices=YearState, default=YearState.OPEN, editable=False)
 
     class Meta:
         verbose_name = verbose_name_plural = "预算年度"
-        constraints = [models.UniqueConstraint(fields=["adm_div_code", "fiscal_year"], name="budget_year_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["adm_div_code", "fiscal_year"], name="budget_year_once"),
+            models.CheckConstraint(name="leader_from_positive", condition=Q(leader_from__gt=0)),
+        ]
+        triggers = [
+            YEAR_FLOW.trigger("year_moves"),
+            pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
+            pgtrigger.ReadOnly(name="year_frozen", fields=["adm_div_code", "fiscal_year"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.adm_div_code} {self.fiscal_year}"
@@ -58,22 +84,19 @@ class BudgetYear(RegionYearModel):
         return self.mode == self.Mode.CLASSIC
 
 
-class BudgetIndicator(RegionYearModel):
+class BudgetIndicator(RegionYearModel, IndicatorTerms):
     """预算指标: a numbered grant of spending authority to one unit for one purpose, in yuan.
 
     available = total − frozen − reserved − paid + refunded (E1); plannable = total − frozen − planned (E2).
+
+    An indicator of the department layer (待分配) is not paid from: what of it has been given on to the indicators that
+    name it as `parent` is its `amount_planned`, equal to the sum of their totals.
     """
 
     indicator_no = models.CharField("指标编号", max_length=30)
     doc_no = models.CharField("指标文号", max_length=60)
-    unit = models.ForeignKey(BudgetUnit, models.PROTECT, verbose_name="预算单位")
-    fund_nature = models.CharField("资金性质", max_length=4)
-    function_code = models.CharField("功能分类", max_length=7)
-    gov_economic_code = models.CharField("政府经济分类", max_length=5)
-    project_code = models.CharField("项目", max_length=21, blank=True)
-    project_name = models.CharField("项目名称", max_length=100, blank=True)
+    parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="children", verbose_name="上级指标")
     payment_mode = models.CharField("支付方式", max_length=3, choices=PaymentMode)
-    tags = models.JSONField("标识", default=list, blank=True)
     amount_total = MoneyField("总额", default=ZERO)
     amount_frozen = MoneyField("冻结", default=ZERO)
     amount_reserved = MoneyField("在途", default=ZERO)
@@ -107,17 +130,20 @@ class BudgetIndicator(RegionYearModel):
             models.CheckConstraint(
                 name="indicator_e2_plannable", condition=Q(amount_total__gte=F("amount_frozen") + F("amount_planned"))
             ),
+            models.CheckConstraint(
+                name="indicator_of_department_pays_nothing",
+                condition=~Q(layer=Layer.DEPARTMENT)
+                | Q(amount_reserved=0, amount_paid=0, amount_refunded=0, parent__isnull=True),
+            ),
         ]
         indexes = [models.Index(fields=["adm_div_code", "fiscal_year", "unit"], name="indicator_unit")]
         triggers = [
             pgtrigger.Protect(name="no_delete", operation=pgtrigger.Delete),
             pgtrigger.ReadOnly(
                 name="indicator_frozen",
-                fields=[
-                    *("adm_div_code", "fiscal_year", "indicator_no", "unit", "fund_nature", "function_code"),
-                    *("gov_economic_code", "payment_mode", "tags"),
-                ],
+                fields=["adm_div_code", "fiscal_year", "indicator_no", "parent", "payment_mode", *COPIED],
             ),
+            children_within_parent(),
         ]
 
     def __str__(self) -> str:
@@ -125,7 +151,9 @@ class BudgetIndicator(RegionYearModel):
 
     @property
     def amount_available(self):  # type: ignore[no-untyped-def]
-        """E1: what may still be requested."""
+        """E1: what may still be requested; of the department layer, what may still be given on."""
+        if self.layer == Layer.DEPARTMENT:
+            return self.amount_plannable
         return self.amount_total - self.amount_frozen - self.amount_reserved - self.amount_paid + self.amount_refunded
 
     @property
@@ -166,48 +194,21 @@ class IndicatorEntry(EntryModel):
             models.Index(fields=["indicator", "at"], name="indicator_entry_by_indicator"),
             models.Index(fields=["document_id"], name="indicator_entry_by_document"),
         ]
-        triggers = [append_only()]
-
-
-class IndicatorAdjustment(RegionYearModel):
-    """指标变动单: an addition, reduction, freeze or unfreeze, made by one person and approved by another."""
-
-    class Kind(models.TextChoices):
-        ADD = "add", "追加"
-        REDUCE = "reduce", "追减"
-        FREEZE = "freeze", "冻结"
-        UNFREEZE = "unfreeze", "解冻"
-
-    indicator = models.ForeignKey(BudgetIndicator, models.PROTECT, related_name="adjustments")
-    kind = models.CharField("类型", max_length=8, choices=Kind)
-    doc_no = models.CharField("文号", max_length=60)
-    amount = MoneyField("金额")
-    note = models.CharField("说明", max_length=200, blank=True)
-    state = models.CharField(max_length=10, choices=AdjustmentState, default=AdjustmentState.DRAFT)
-    created_by = models.ForeignKey(Person, models.PROTECT, related_name="+")
-    decided_by = models.ForeignKey(Person, models.PROTECT, related_name="+", null=True)
-    created_at = models.DateTimeField()
-
-    class Meta:
-        verbose_name = verbose_name_plural = "指标变动单"
-        constraints = [
-            models.UniqueConstraint(fields=["adm_div_code", "fiscal_year", "doc_no", "kind"], name="adjustment_once"),
-            models.CheckConstraint(name="adjustment_positive", condition=Q(amount__gt=0)),
-            models.CheckConstraint(
-                name="adjustment_four_eyes", condition=Q(decided_by__isnull=True) | ~Q(decided_by=F("created_by"))
-            ),
-        ]
-        triggers = [
-            ADJUSTMENT_FLOW.trigger("adjustment_moves"),
-            pgtrigger.ReadOnly(
-                name="adjustment_frozen", fields=["indicator", "kind", "doc_no", "amount", "created_by"]
-            ),
-        ]
+        triggers = [append_only(), open_year_only("budget_budgetindicator", "indicator_id")]
 
 
 class SpendingPlan(RegionYearModel):
-    """用款计划: how much of an indicator a unit wants to spend in a month. Approved ones become quota."""
+    """用款计划: how much of an indicator a unit wants to spend in a month. Approved ones become quota.
 
+    A reduction (调减) takes back what is unused: out of the quota when it is submitted, out of the plan at its end.
+    """
+
+    class Kind(models.TextChoices):
+        NORMAL = "normal", "正常"
+        INCREASE = "increase", "调增"
+        REDUCE = "reduce", "调减"
+
+    kind = models.CharField("类型", max_length=8, choices=Kind, default=Kind.NORMAL)
     plan_no = models.CharField("计划编号", max_length=30)
     unit = models.ForeignKey(BudgetUnit, models.PROTECT)
     indicator = models.ForeignKey(BudgetIndicator, models.PROTECT, related_name="plans")
@@ -239,7 +240,7 @@ class SpendingPlan(RegionYearModel):
                 name="plan_content_frozen",
                 operation=pgtrigger.Update,
                 condition=any_changed(
-                    *("adm_div_code", "fiscal_year", "plan_no", "unit", "indicator", "month"),
+                    *("adm_div_code", "fiscal_year", "plan_no", "unit", "indicator", "month", "kind"),
                     *("payment_mode", "amount", "created_by"),
                 )
                 & ~pgtrigger.Q(old__state__in=["draft", "returned"]),
@@ -248,6 +249,11 @@ class SpendingPlan(RegionYearModel):
 
     def __str__(self) -> str:
         return self.plan_no
+
+    @property
+    def signed_amount(self):  # type: ignore[no-untyped-def]
+        """What the plan adds to the quota; negative for a reduction."""
+        return -self.amount if self.kind == self.Kind.REDUCE else self.amount
 
 
 class Quota(RegionYearModel):
@@ -313,7 +319,7 @@ class QuotaEntry(EntryModel):
             models.Index(fields=["quota", "at"], name="quota_entry_by_quota"),
             models.Index(fields=["document_id"], name="quota_entry_by_document"),
         ]
-        triggers = [append_only()]
+        triggers = [append_only(), open_year_only("budget_quota", "quota_id")]
 
 
 class UnitIncome(RegionYearModel):
@@ -375,7 +381,10 @@ class UnitIncomeDecision(RegionYearModel):
 
 
 class QuotaNotice(RegionYearModel):
-    """授权支付额度通知单 5105 with its 5106: approved plans merged for one bank, waiting for the bank's 2104."""
+    """授权支付额度通知单 5105 with its 5106: approved plans merged for one bank, waiting for the bank's 2104.
+
+    Reductions are merged into notices of their own, whose amount is negative.
+    """
 
     agent_bank = models.ForeignKey(AgentBank, models.PROTECT)
     month = models.PositiveSmallIntegerField()
@@ -390,7 +399,7 @@ class QuotaNotice(RegionYearModel):
     class Meta:
         verbose_name = verbose_name_plural = "额度通知单"
         constraints = [
-            models.CheckConstraint(name="notice_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(name="notice_not_zero", condition=~Q(amount=ZERO)),
             models.CheckConstraint(
                 name="notice_arrives_once_in_full",
                 condition=Q(amount_arrived=ZERO) | Q(amount_arrived=F("amount")),
@@ -447,4 +456,4 @@ class ClearingLimitEntry(EntryModel):
     class Meta:
         verbose_name = verbose_name_plural = "清算额度明细账"
         indexes = [models.Index(fields=["limit", "at"], name="limit_entry_by_limit")]
-        triggers = [append_only()]
+        triggers = [append_only(), open_year_only("budget_clearinglimit", "limit_id")]

@@ -12,11 +12,12 @@ from django.db.models import QuerySet
 
 from budget.codes import CodeKind
 from budget.entries import Context, LimitPosting, post_limits
+from budget.errors import ClearingLimitExceeded
 from budget.limits import lock_limits
 from budget.locking import context_for
 from budget.methods import Control, control_in, year_of
 from budget.models import PaymentMode, Quota, QuotaNotice, SpendingPlan
-from budget.planning import grant_quota, lock_plans
+from budget.planning import lock_plans, settle_plans
 from budget.selectors import code_names
 from budget.states import PLAN_FLOW, PlanState
 from core.actors import Actor
@@ -42,6 +43,7 @@ MAX_DETAILS = 499  # one voucher carries fewer than 500 lines
 @transaction.atomic(durable=True)
 def issue_quota_notices(*, plan_ids: Sequence[UUID], maker: Actor, now: datetime) -> Outcome[SpendingPlan]:
     """Merge approved authorised plans by bank, month and fund nature into notices; generate a 5105 and a 5106 each.
+    Reductions go into notices of their own, with negative amounts.
 
     Refused per item: role_required, acted_before, transition_not_allowed, not_found.
     """
@@ -61,12 +63,12 @@ def issue_quota_notices(*, plan_ids: Sequence[UUID], maker: Actor, now: datetime
     if not outcome.accepted:
         return outcome
     quotas = _quotas(outcome.accepted)
-    groups: dict[tuple[UUID, int, str], list[SpendingPlan]] = defaultdict(list)
+    groups: dict[tuple[UUID, int, str, bool], list[SpendingPlan]] = defaultdict(list)
     for plan in outcome.accepted:
         bank_id = quotas[plan.indicator_id].payer_account.agent_bank_id
         assert bank_id is not None, "a zero-balance account is kept at an agent bank"
-        groups[bank_id, plan.month, plan.indicator.fund_nature].append(plan)
-    for (bank_id, month, fund), members in sorted(groups.items()):
+        groups[bank_id, plan.month, plan.indicator.fund_nature, plan.signed_amount < 0].append(plan)
+    for (bank_id, month, fund, _), members in sorted(groups.items()):
         bank = AgentBank.objects.get(pk=bank_id)
         for start in range(0, len(members), MAX_DETAILS):
             _notice(bank, month, fund, members[start : start + MAX_DETAILS], quotas, context, maker)
@@ -101,8 +103,8 @@ class _ToSeal:
             document_no=f"{vouchers[0].voucher_type}/{vouchers[0].voucher_no}",
             revision=1,
             digest=sm3_hex("".join(voucher.digest for voucher in vouchers).encode("ascii")),
-            amount=wire_yuan(notice.amount),
-            payee=vouchers[0].receiver,
+            amount=wire_yuan(abs(notice.amount)),
+            payee=vouchers[0].receiver + ("（调减）" if notice.amount < 0 else ""),
         )
 
     def check(self, notice: QuotaNotice, sealer: Actor) -> None:
@@ -177,11 +179,24 @@ def _voucher_ids(notices: Sequence[QuotaNotice]) -> list[UUID]:
 
 
 def _raise_limits(notices: Sequence[QuotaNotice], context: Context) -> None:
-    """What PBoC may clear for each bank grows by the sealed 5106."""
+    """What PBoC may clear for each bank changes by the sealed 5106.
+
+    :raises ClearingLimitExceeded: if a negative one would take away more than is left uncleared.
+    """
     if not notices:
         return
     keys = {(n.agent_bank_id, PaymentMode.AUTHORIZED.value, n.fund_nature) for n in notices}
     limits = lock_limits(context.adm_div_code, context.fiscal_year, keys)
+    left = {key: limit.amount_available for key, limit in limits.items()}
+    for notice in notices:
+        key = (notice.agent_bank_id, PaymentMode.AUTHORIZED.value, notice.fund_nature)
+        left[key] += notice.amount
+        if left[key] < 0:
+            raise ClearingLimitExceeded(
+                f"{notice.agent_bank.name}的清算额度不足以调减 {-notice.amount:,.2f}，请先处理未清算的支付。",
+                field="amount",
+                asked=-notice.amount,
+            )
     post_limits(
         [
             LimitPosting(
@@ -233,13 +248,13 @@ def _arrive(inbound: InboundVoucher, context: Context) -> Verdict:
         .filter(notice=notice)
         .order_by("pk")
     )
-    expected = sorted((str(i), plan.unit.code, wire_yuan(plan.amount)) for i, plan in enumerate(plans, start=1))
+    expected = sorted((str(i), plan.unit.code, wire_yuan(plan.signed_amount)) for i, plan in enumerate(plans, start=1))
     stated = sorted((d["Id"], d["AgencyCode"], d["PlanAmt"]) for d in inbound.content.details)
     if stated != expected:
         raise Conflict("到账明细与额度通知单不符。", field="Detail")
     QuotaNotice.objects.filter(pk=notice.pk).update(amount_arrived=notice.amount)
     move(PLAN_FLOW, plans, "arrive", by=inbound.actor, at=context.at)
-    grant_quota(plans, context)
+    settle_plans(plans, context)
     return Applied()
 
 
@@ -267,7 +282,7 @@ def _notice(
         agent_bank=bank,
         month=month,
         fund_nature=fund,
-        amount=sum((plan.amount for plan in plans), ZERO),
+        amount=sum((plan.signed_amount for plan in plans), ZERO),
         made_by_id=maker.person_id,
         created_at=context.at,
     )
@@ -340,5 +355,5 @@ def _line(position: int, plan: SpendingPlan, quota: Quota, functions: dict[str, 
         "DepProName": plan.indicator.project_name,
         "AgencyAccoCode": quota.payer_account.account_no,
         "AgencyBankName": quota.payer_account.bank_name,
-        "PlanAmt": wire_yuan(plan.amount),
+        "PlanAmt": wire_yuan(plan.signed_amount),
     }

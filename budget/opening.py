@@ -7,8 +7,9 @@ from django.db import transaction
 
 from budget.entries import Context, LimitPosting, Posting, lock_balances, post, post_limits
 from budget.limits import lock_limits
-from budget.methods import PLANNED, Control, check_payer, control_in, year_of
+from budget.methods import PLANNED, Control, check_payer, control_in, quota_control, year_of
 from budget.models import BudgetIndicator, Quota
+from budget.terms import DirectFund, Sanbao
 from core.money import ZERO
 from parties.models import AgentBank, BankAccount, BudgetUnit
 
@@ -31,6 +32,10 @@ class OpeningIndicator:
     tags: tuple[str, ...] = ()
     project_code: str = ""
     project_name: str = ""
+    budget_class: str = ""
+    sanbao: str = Sanbao.NONE
+    direct_fund: str = DirectFund.NONE
+    procurement: bool = False
 
 
 @transaction.atomic(savepoint=False)
@@ -57,6 +62,10 @@ def import_indicator(opening: OpeningIndicator, context: Context) -> BudgetIndic
         project_name=opening.project_name,
         payment_mode=opening.payment_mode,
         tags=list(opening.tags),
+        budget_class=opening.budget_class,
+        sanbao=opening.sanbao,
+        direct_fund=opening.direct_fund,
+        procurement=opening.procurement,
     )
     quota = Quota.objects.create(
         adm_div_code=context.adm_div_code,
@@ -65,7 +74,7 @@ def import_indicator(opening: OpeningIndicator, context: Context) -> BudgetIndic
         unit=opening.unit,
         payment_mode=opening.payment_mode,
         payer_account=opening.payer_account,
-        control=Quota.Control.LIMIT if is_limited else Quota.Control.NONE,
+        control=quota_control(year, opening.payment_mode, opening.fund_nature),
     )
     granted = opening.quota_left if is_limited else ZERO
     planned = opening.paid + granted if control in PLANNED else ZERO

@@ -1,7 +1,7 @@
 """用款计划: a unit plans a month, the chain reviews, approval makes quota: by way of a notice to the bank (5105, 5106,
 answered by 2104) for authorised payment, at once for what else is planned. Source: docs/business.md §plans."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from budget.entries import Context, Posting, lock_balances, post
-from budget.errors import PlanExceedsIndicator
+from budget.errors import PlanExceedsIndicator, QuotaExceeded
 from budget.locking import action_keys, context_for, made_before
 from budget.methods import PLANNED, Control, control_in, year_of
 from budget.models import BudgetIndicator, BudgetYear, Quota, SpendingPlan
@@ -50,6 +50,7 @@ class PlanInput:
     indicator_id: UUID
     month: int
     amount: Decimal
+    kind: str = SpendingPlan.Kind.NORMAL
 
 
 @transaction.atomic(durable=True)
@@ -85,6 +86,8 @@ def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime, acti
             raise PlanInvalid(f"指标 {row.indicator_no} 不按用款计划控制。", field="indicator_id")
         if not 1 <= given.month <= 12:
             raise PlanInvalid("月份应为 1–12。", field="month")
+        if given.kind not in SpendingPlan.Kind.values:
+            raise PlanInvalid("计划类型不在代码表内。", field="kind")
         check_positive(given.amount, field="amount")
     numbers = take_numbers(
         adm_div_code=context.adm_div_code, fiscal_year=context.fiscal_year, kind="plan", count=len(inputs)
@@ -97,6 +100,7 @@ def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime, acti
             unit=indicators[given.indicator_id].unit,
             indicator=indicators[given.indicator_id],
             month=given.month,
+            kind=given.kind,
             payment_mode=indicators[given.indicator_id].payment_mode,
             amount=given.amount,
             created_by_id=clerk.person_id,
@@ -111,17 +115,30 @@ def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime, acti
 
 @transaction.atomic(durable=True)
 def submit_plans(*, plan_ids: Sequence[UUID], clerk: Actor, now: datetime) -> Outcome[SpendingPlan]:
-    """Submit plans for review; each takes its amount out of what the indicator still has to plan (E2).
+    """Submit plans for review; each takes its amount out of what the indicator still has to plan (E2), a reduction
+    out of what the quota has left unused.
 
-    Refused per item: plan_exceeds_indicator, transition_not_allowed, role_required, not_found.
+    Refused per item: plan_exceeds_indicator, quota_exceeded, transition_not_allowed, role_required, not_found.
     """
     context = context_for(clerk, now)
     plans = lock_plans(plan_ids, clerk)
-    rows = lock_balances([plan.indicator_id for plan in plans]).indicators
-    left = {pk: row.amount_plannable for pk, row in rows.items()}
+    quotas = _quotas_reduced(plans)
+    rows = lock_balances([plan.indicator_id for plan in plans], quotas.values())
+    left = {pk: row.amount_plannable for pk, row in rows.indicators.items()}
+    unused = {row.indicator_id: row.amount_available for row in rows.quotas.values()}
 
     def check(plan: SpendingPlan) -> None:
         check_move(PLAN_FLOW, plan, "submit", clerk)
+        if plan.kind == SpendingPlan.Kind.REDUCE:
+            if plan.amount > unused[plan.indicator_id]:
+                raise QuotaExceeded(
+                    f"未使用的额度只有 {unused[plan.indicator_id]:,.2f}，不能调减 {plan.amount:,.2f}。",
+                    field="amount",
+                    available=unused[plan.indicator_id],
+                    asked=plan.amount,
+                )
+            unused[plan.indicator_id] -= plan.amount
+            return
         if plan.amount > left[plan.indicator_id]:
             raise PlanExceedsIndicator(
                 f"指标可安排计划的余额 {left[plan.indicator_id]:,.2f}，本计划 {plan.amount:,.2f}。",
@@ -141,7 +158,20 @@ def submit_plans(*, plan_ids: Sequence[UUID], clerk: Actor, now: datetime) -> Ou
     values = sorted((p.id, p.chain_id, p.node, p.content_digest) for p in outcome.accepted)
     update_from_values(SpendingPlan, {"chain_id": "uuid", "node": "smallint", "content_digest": "text"}, values)
     move(PLAN_FLOW, outcome.accepted, "submit", by=clerk, at=now)
-    post([_planned(plan, 1, "plan") for plan in outcome.accepted], context)
+    post([_submitted(plan, 1, "plan", quotas) for plan in outcome.accepted], context)
+    return outcome
+
+
+@transaction.atomic(durable=True)
+def cancel_plans(*, plan_ids: Sequence[UUID], clerk: Actor, now: datetime) -> Outcome[SpendingPlan]:
+    """Give up drafts and returned plans; they hold nothing, so nothing is given back.
+
+    Refused per item: transition_not_allowed, role_required, not_found.
+    """
+    context_for(clerk, now)
+    plans = lock_plans(plan_ids, clerk)
+    outcome = judge(plans, plan_ids, lambda plan: check_move(PLAN_FLOW, plan, "cancel", clerk))
+    move(PLAN_FLOW, outcome.accepted, "cancel", by=clerk, at=now)
     return outcome
 
 
@@ -181,7 +211,7 @@ class _Waiting:
             revision=plan.revision,
             digest=plan_digest(plan),
             amount=wire_yuan(plan.amount),
-            payee=f"{plan.unit.name} {plan.month} 月",
+            payee=f"{plan.unit.name} {plan.month} 月" + (" 调减" if plan.kind == SpendingPlan.Kind.REDUCE else ""),
         )
 
     def check(self, plan: SpendingPlan, action: str, reviewer: Actor) -> None:
@@ -273,7 +303,7 @@ def approve_plans(
     move(PLAN_FLOW, staying, "countersign", by=reviewer, at=now)
     move(PLAN_FLOW, onward, "advance", by=reviewer, at=now)
     move(PLAN_FLOW, final, "approve", by=reviewer, at=now)
-    grant_quota([plan for plan in final if _limit_of(plan, year) is Control.PLAN], context)
+    settle_plans([plan for plan in final if _limit_of(plan, year) is Control.PLAN], context)
     return outcome
 
 
@@ -299,35 +329,46 @@ def return_plans(
     waiting = _Waiting(lock_plans(plan_ids, reviewer))
     outcome = waiting.decide("return", reviewer, now, plan_ids, proof, reason_code=reason_code, reason=reason)
     move(PLAN_FLOW, outcome.accepted, "return", by=reviewer, at=now, reason_code=reason_code, reason=reason)
-    lock_balances([plan.indicator_id for plan in outcome.accepted])
-    post([_planned(plan, -1, "plan_release") for plan in outcome.accepted], context)
+    quotas = _quotas_reduced(outcome.accepted)
+    lock_balances([plan.indicator_id for plan in outcome.accepted], quotas.values())
+    post([_submitted(plan, -1, "plan_release", quotas) for plan in outcome.accepted], context)
     SpendingPlan.objects.filter(pk__in=[p.id for p in outcome.accepted]).update(revision=F("revision") + 1)
     return outcome
 
 
 @transaction.atomic(savepoint=False)
-def grant_quota(plans: Sequence[SpendingPlan], context: Context) -> None:
-    """Turn plans that were approved, or have arrived at the bank, into quota; a step."""
+def settle_plans(plans: Sequence[SpendingPlan], context: Context) -> None:
+    """Let plans that were approved, or have arrived at the bank, take effect: quota is granted, or a reduced plan is
+    less; a step."""
     if not plans:
         return
-    quotas = {q.indicator_id: q for q in Quota.objects.filter(indicator_id__in={p.indicator_id for p in plans})}
-    lock_balances([], [quota.id for quota in quotas.values()])
-    post(
-        [
-            Posting(
-                indicator_id=plan.indicator_id,
-                kind="grant",
-                indicator={},
-                quota_id=quotas[plan.indicator_id].id,
-                quota={"granted": plan.amount},
-                document_type=plan._meta.label,
-                document_id=plan.id,
-                note=plan.plan_no,
-            )
-            for plan in plans
-        ],
-        context,
-    )
+    granted = [plan for plan in plans if plan.kind != SpendingPlan.Kind.REDUCE]
+    reduced = [plan for plan in plans if plan.kind == SpendingPlan.Kind.REDUCE]
+    quotas = _quota_ids(granted)
+    lock_balances([plan.indicator_id for plan in reduced], quotas.values())
+    postings = [
+        _posting(plan, "grant", quota_id=quotas[plan.indicator_id], quota={"granted": plan.amount}) for plan in granted
+    ]
+    post(postings + [_posting(plan, "plan_reduced", indicator={"planned": -plan.amount}) for plan in reduced], context)
+
+
+def _submitted(plan: SpendingPlan, sign: int, kind: str, quotas: Mapping[UUID, UUID]) -> Posting:
+    """What a plan takes when it is submitted (sign 1), or gives back when it is returned (−1)."""
+    if plan.kind == SpendingPlan.Kind.REDUCE:
+        kind = {"plan": "reduce_quota", "plan_release": "reduce_release"}[kind]
+        return _posting(plan, kind, quota_id=quotas[plan.indicator_id], quota={"granted": -plan.amount * sign})
+    return _posting(plan, kind, indicator={"planned": plan.amount * sign})
+
+
+def _quotas_reduced(plans: Sequence[SpendingPlan]) -> dict[UUID, UUID]:
+    return _quota_ids([plan for plan in plans if plan.kind == SpendingPlan.Kind.REDUCE])
+
+
+def _quota_ids(plans: Sequence[SpendingPlan]) -> dict[UUID, UUID]:
+    """Return the quota of each indicator of these plans (one query, none for no plans)."""
+    wanted = {plan.indicator_id for plan in plans}
+    rows = Quota.objects.filter(indicator_id__in=wanted).values_list("indicator_id", "id") if wanted else []
+    return dict(rows)
 
 
 def lock_plans(plan_ids: Sequence[UUID], actor: Actor) -> list[SpendingPlan]:
@@ -345,8 +386,9 @@ def _plans(plan_ids: Sequence[UUID], actor: Actor) -> QuerySet[SpendingPlan]:
 
 
 def plan_digest(plan: SpendingPlan) -> str:
-    """Return the SM3 (hex) of what is approved with a plan."""
-    parts = (plan.plan_no, plan.revision, plan.indicator_id, plan.month, plan.payment_mode, wire_yuan(plan.amount))
+    """Return the SM3 (hex) of what is approved with a plan; a reduction's amount is negative."""
+    amount = wire_yuan(plan.signed_amount)
+    parts = (plan.plan_no, plan.revision, plan.indicator_id, plan.month, plan.payment_mode, amount)
     return sm3_hex("\n".join(str(part) for part in parts).encode())
 
 
@@ -354,11 +396,20 @@ def _limit_of(plan: SpendingPlan, year: BudgetYear) -> Control:
     return control_in(year, plan.payment_mode, plan.indicator.fund_nature)
 
 
-def _planned(plan: SpendingPlan, sign: int, kind: str) -> Posting:
+def _posting(
+    plan: SpendingPlan,
+    kind: str,
+    *,
+    indicator: dict[str, Decimal] | None = None,
+    quota_id: UUID | None = None,
+    quota: dict[str, Decimal] | None = None,
+) -> Posting:
     return Posting(
         indicator_id=plan.indicator_id,
         kind=kind,
-        indicator={"planned": plan.amount * sign},
+        indicator=indicator or {},
+        quota_id=quota_id,
+        quota=quota,
         document_type=plan._meta.label,
         document_id=plan.id,
         note=plan.plan_no,

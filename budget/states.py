@@ -33,20 +33,3 @@ PLAN_FLOW = StateMachine(
     M("arrive",  P.NOTIFIED,    P.ARRIVED,    "agent_bank"),
 )
 # fmt: on
-
-
-class AdjustmentState(TextChoices):
-    """指标变动单."""
-
-    DRAFT = "draft", "待审"
-    ISSUED = "issued", "已下达"
-    REJECTED = "rejected", "已否决"
-
-
-A = AdjustmentState
-# fmt: off
-ADJUSTMENT_FLOW = StateMachine(
-    M("approve", A.DRAFT,       A.ISSUED,     "budget_approver"),
-    M("reject",  A.DRAFT,       A.REJECTED,   "budget_approver"),
-)
-# fmt: on

@@ -21,6 +21,7 @@ from payroll.progress import visible_rosters
 REVIEW_POSTS = tuple(REVIEWERS.split("|"))
 PLAN_POSTS = (Post.UNIT_REVIEWER, Post.SECTION_REVIEWER, Post.PLAN_REVIEWER)
 INCOME_POSTS = (Post.UNIT_CLERK, Post.UNIT_REVIEWER, Post.UNIT_LEADER)
+DOCUMENT_POSTS = (Post.BUDGET_CLERK, Post.BUDGET_APPROVER, Post.BUREAU_LEADER)
 RECONCILIATION_POSTS = (Post.RECONCILER, Post.TREASURY_CHIEF, Post.SECURITY_AUDITOR)
 KEY_MANAGERS = (Post.SEAL_KEEPER, Post.SECURITY_ADMIN)
 WINDOW_SECONDS = tuple(SECONDS.split("|"))
@@ -59,7 +60,7 @@ ENTRIES = (
     Entry("emergency", "应急纸质凭证", (*BUREAU_READERS, Post.UNIT_CLERK), "emergency", "凭证"),
     Entry("exchange-monitor", "交换监控", BUREAU_READERS, "unknown", "凭证"),
     Entry("indicator-list", "指标台账", READERS, "", "预算"),
-    Entry("adjustment-list", "指标变动", (Post.BUDGET_CLERK, Post.BUDGET_APPROVER), "adjustments", "预算"),
+    Entry("document-list", "指标文", DOCUMENT_POSTS, "documents", "预算"),
     Entry("plan-list", "用款计划", READERS, "", "预算"),
     Entry("plan-review", "计划审核", PLAN_POSTS, "plans", "预算"),
     Entry("plan-notices", "额度通知", (Post.VOUCHER_MAKER, *selectors.KEEPERS), "notices", "预算"),
@@ -191,7 +192,21 @@ TODOS = (
     Todo("plans", "待我审核的用款计划", "去审核", "plan-review", PLAN_POSTS, selectors.plan_queue),
     Todo("notices", "已批复待下达额度", "去下达", "plan-notices", (Post.VOUCHER_MAKER,), selectors.plans_to_notify),
     Todo(
-        "adjustments", "指标变动待批", "去审批", "adjustment-list", (Post.BUDGET_APPROVER,), selectors.open_adjustments
+        "documents",
+        "指标文待我审批",
+        "去审批",
+        "document-list",
+        (Post.BUDGET_APPROVER, Post.BUREAU_LEADER),
+        selectors.documents_to_decide,
+    ),
+    Todo(
+        "documents_to_issue",
+        "指标文已审待下达",
+        "去下达",
+        "document-list",
+        (Post.BUDGET_CLERK,),
+        selectors.documents_to_issue,
+        "?state=approved",
     ),
     Todo(
         "returned", "退回给我修改", "去修改", "payment-list", (Post.UNIT_CLERK,), _mine(S.RETURNED), "?state=returned"
@@ -245,6 +260,7 @@ TODOS = (
 NAV_SUM = {
     "contracts": ("filings", "supplements"),
     "emergency": ("windows", "papers", "answers"),
+    "documents": ("documents", "documents_to_issue"),
     "mine": ("returned",),
     "seal": ("seal", "seal_notices"),
     "make": ("make", "bank_refused"),

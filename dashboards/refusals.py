@@ -7,7 +7,8 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from budget.states import AdjustmentState, PlanState
+from budget.document_states import DocumentState
+from budget.states import PlanState
 from contracts.states import ContractState, ProjectState, SupplementState
 from core.errors import TransitionNotAllowed, TreasuryError, ValidationFailed
 from parties.duties import Post
@@ -19,7 +20,7 @@ _POST = re.compile(r"\b(" + "|".join(Post.values) + r")\b")
 _STATES = {
     str(value): label
     for states in (
-        *(SupplementState, ProjectState, ContractState, VoucherState, AdjustmentState, PlanState),
+        *(SupplementState, ProjectState, ContractState, VoucherState, DocumentState, PlanState),
         *(ListState, BatchState, RequestState),
     )
     for value, label in states.choices

@@ -10,9 +10,10 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils.dateparse import parse_date
 
+from budget.document_states import DocumentState
 from budget.methods import FINANCE, METHODS, UNIT, Control, controlled_by, made_by, types_of, year_of
-from budget.models import BudgetYear, IndicatorAdjustment, QuotaNotice, SpendingPlan
-from budget.states import AdjustmentState, PlanState
+from budget.models import BudgetYear, IndicatorDocument, QuotaNotice, SpendingPlan
+from budget.states import PlanState
 from core.actors import Actor
 from core.errors import TreasuryError
 from core.models import Transition
@@ -21,7 +22,7 @@ from dashboards.desk import Desk
 from monitoring.models import Alert, Case
 from monitoring.states import UNIT_SIDE, VERIFIERS, CaseState
 from parties.delegating import delegations_to
-from parties.duties import of_side
+from parties.duties import Post, of_side
 from parties.models import Delegation, EmergencyAsk, ReviewChain, ReviewNode
 from parties.review import check_reviewer, earlier_deciders, load_chains
 from parties.selectors import visible_unit_codes
@@ -195,14 +196,22 @@ def plans_to_notify(desk: Desk) -> QuerySet[SpendingPlan]:
     return rows.order_by("id") if classic else rows.none()
 
 
-def adjustments(desk: Desk) -> QuerySet[IndicatorAdjustment]:
-    return IndicatorAdjustment.objects.select_related("indicator__unit", "created_by", "decided_by").filter(
+def documents(desk: Desk) -> QuerySet[IndicatorDocument]:
+    """The year's indicator documents (指标文)."""
+    return IndicatorDocument.objects.select_related("created_by", "approved_by", "leader_by").filter(
         adm_div_code=desk.actor.adm_div_code, fiscal_year=desk.fiscal_year
     )
 
 
-def open_adjustments(desk: Desk) -> QuerySet[IndicatorAdjustment]:
-    return adjustments(desk).filter(state=AdjustmentState.DRAFT).order_by("id")
+def documents_to_decide(desk: Desk) -> QuerySet[IndicatorDocument]:
+    """Those that wait for this officer, as approver or as leader."""
+    waiting = [DocumentState.IN_REVIEW] if desk.holds(Post.BUDGET_APPROVER) else []
+    waiting += [DocumentState.WITH_LEADER] if desk.holds(Post.BUREAU_LEADER) else []
+    return documents(desk).filter(state__in=waiting).order_by("id")
+
+
+def documents_to_issue(desk: Desk) -> QuerySet[IndicatorDocument]:
+    return documents(desk).filter(state=DocumentState.APPROVED).order_by("id")
 
 
 def reissuable(desk: Desk) -> QuerySet[PaymentRequest]:

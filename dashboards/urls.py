@@ -101,9 +101,6 @@ urlpatterns = [
     path("plans/notices/issue/", plans.issue_notices, name="notice-issue"),
     path("plans/notices/seal/", sealing.seal_notices, name="notice-seal"),
     path("indicators/", budget.indicator_list, name="indicator-list"),
-    path("indicators/adjustments/", budget.adjustment_list, name="adjustment-list"),
-    path("indicators/adjustments/new/", budget.new_adjustment, name="adjustment-new"),
-    path("indicators/adjustments/decide/", budget.decide, name="adjustment-decide"),
     path("indicators/<uuid:pk>/", budget.indicator_ledger, name="indicator-ledger"),
     path("quotas/", budget.quota_list, name="quota-list"),
     # Clearing, reconciliation, days

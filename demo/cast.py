@@ -68,6 +68,7 @@ _OFFICERS = [
     Officer("sbk-sh", "顾清源", "section_reviewer", section="社会保障科"),
     Officer("u900001-jb", "罗文举", "unit_clerk", unit="900001"),
     Officer("bb-hd", "华晓光", "roster_checker"),
+    Officer("ld-fg", "俞敬安", "bureau_leader"),
 ]
 
 

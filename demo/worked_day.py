@@ -373,9 +373,10 @@ class Day:
         books.wait_until(f"{payment} 回单", lambda: books.request(request_id).state in states)
 
     def _adjust(self, indicator: str, kind: str, doc_no: str, amount: str) -> None:
-        form = self._on(indicator, kind=kind, doc_no=doc_no, amount=amount, note="")
-        [row] = self.as_("ys-jb").post("/indicators/adjustments/new/", form)
-        self.as_("ys-fz").post("/indicators/adjustments/decide/", {"ids": row["id"], "decision": "approve"})
+        form = self._on(indicator, kind=kind, doc_no=doc_no, amount=amount, note="", then="submit")
+        [row] = self.as_("ys-jb").post("/indicators/documents/new/", form)
+        self.as_("ys-fz").post("/indicators/documents/decide/", {"ids": row["id"], "decision": "approve"})
+        self.as_("ys-jb").post("/indicators/documents/issue/", {"ids": row["id"]})
 
     def _on(self, indicator: str, **fields: str) -> dict[str, str]:
         return {"indicator": str(books.indicator(indicator).pk), **fields}

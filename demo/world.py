@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.hashers import make_password
@@ -17,6 +18,7 @@ from budget.code_import import load_codes
 from budget.entries import Context
 from budget.models import BudgetIndicator, BudgetYear
 from budget.services import OpeningIndicator, import_clearing_limit, import_indicator
+from budget.terms import BudgetClass, DirectFund, Sanbao
 from cards.models import CardTransaction
 from contracts.services import AccountInput, ContractInput, TermInput, import_contract
 from core.actors import Actor, system_actor
@@ -84,6 +86,7 @@ WITHHOLDING_ROUTES = {  # what is withheld from pay → the account that receive
     "housing": "6230000000020003",
     "tax": "6230000000020004",
 }
+NUMBER_RULES |= {"indicator": "ZB{year}{seq:06d}"}
 CHAINS = {
     "payment_authorized": [("unit_reviewer", "0.00"), ("unit_leader", "50000.00")],
     "payment_direct": [
@@ -504,6 +507,7 @@ def _books(context: Context, now: datetime) -> None:
                 quota_left=Decimal(row.left),
                 tags=row.tags,
                 project_name=row.project,
+                **_terms(row.tags),
             ),
             context,
         )
@@ -522,6 +526,14 @@ def _books(context: Context, now: datetime) -> None:
             acceptance=DELIVERED_BEFORE.get(code),
         )
     _historic_payment(context, now)
+
+
+def _terms(tags: tuple[str, ...]) -> dict[str, Any]:
+    """What the tags of the table say to the rules of transfers and carry-overs."""
+    terms: dict[str, Any] = {"procurement": "政府采购" in tags}
+    terms |= {"sanbao": Sanbao.WAGES, "budget_class": BudgetClass.PERSONNEL} if "保工资" in tags else {}
+    terms |= {"sanbao": Sanbao.RUNNING, "budget_class": BudgetClass.RUNNING_PUBLIC} if "保运行" in tags else {}
+    return terms | ({"direct_fund": DirectFund.CENTRAL} if "01中央直达资金" in tags else {})
 
 
 def _historic_payment(context: Context, now: datetime) -> None:

@@ -15,6 +15,7 @@ from attachments.checking import check_file
 from attachments.keeping import Sound, note_files
 from attachments.models import StoredFile
 from attachments.store import FileStore, Received
+from budget.methods import BY_TYPE, Receiver, method_of
 from core.actors import Actor
 from core.batch import copy_rows
 from core.digests import sm3_hex
@@ -27,14 +28,15 @@ from emergency.errors import EmergencyFieldInvalid, ListOpen, OutOfScope, Second
 from emergency.models import PARTIES, DrillPrint, PaperAnswer, PaperVoucher, PartyConfirmation, Window
 from emergency.states import DECLARERS, PAPER_FLOW, WINDOW_FLOW, AnswerState, PaperState, WindowState
 from parties.models import AgentBank, BudgetUnit
-from payments.issuing import MAKER_OF
 from payments.locking import context_for, lock_requests, require_role
 from payments.models import PaymentRequest
 from payments.on_paper import PaperLine, PaperReceipt, check_paper_receipt, issue_on_paper, settle_on_paper
 from payments.states import RequestState
 
 NUMBER_KIND = "YJ"  # 应急; windows are numbered 2026YJ0000001 unless the region has a rule
-VOUCHER_TYPES = {"11": "5201", "12": "8202"}
+VOUCHER_TYPES = tuple(
+    kind for kind, rows in BY_TYPE.items() if all(row.receiver is Receiver.AGENT_BANK for row in rows)
+)  # PBoC has an emergency procedure of its own
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ def declare_window(*, given: WindowInput, by: Actor, now: datetime) -> Window:
     parties = sorted(set(given.parties))
     if len(parties) < 2 or not set(parties) <= {str(post) for post in PARTIES}:
         raise EmergencyFieldInvalid("请至少选两个核对方。", field="parties")
-    if given.voucher_type and given.voucher_type not in VOUCHER_TYPES.values():
-        raise EmergencyFieldInvalid("凭证类型应为 5201 或 8202。", field="voucher_type")
+    if given.voucher_type and given.voucher_type not in VOUCHER_TYPES:
+        raise EmergencyFieldInvalid(f"凭证类型应为 {'、'.join(VOUCHER_TYPES)}。", field="voucher_type")
     region = {"adm_div_code": by.adm_div_code}
     if given.unit_id and not BudgetUnit.objects.filter(pk=given.unit_id, **region).exists():
         raise NotFound("预算单位不存在。", field="unit")
@@ -172,15 +174,20 @@ def check_open(window: Window, now: datetime) -> None:
         raise WindowNotOpen("清单已开始核对，不能再打印；请重新声明。", field="window")
 
 
-def check_scope(window: Window, request: PaymentRequest) -> None:
-    """:raises OutOfScope: if the window is for another unit, bank or type."""
-    bank_id = request.payer_account.agent_bank_id
-    fits = (
+def in_scope(window: Window, request: PaymentRequest) -> bool:
+    """Whether the window is for this request's unit, bank and type of voucher."""
+    bank_id, method = request.payer_account.agent_bank_id, method_of(request.payment_mode)
+    return (
         window.unit_id in (None, request.unit_id)
         and window.agent_bank_id in (None, bank_id)
-        and window.voucher_type in ("", VOUCHER_TYPES[request.payment_mode])
+        and method.receiver is Receiver.AGENT_BANK
+        and window.voucher_type in ("", method.voucher_type, method.integrated_type)
     )
-    if not fits:
+
+
+def check_scope(window: Window, request: PaymentRequest) -> None:
+    """:raises OutOfScope: if the window is for another unit, bank or type."""
+    if not in_scope(window, request):
         raise OutOfScope(f"{request.request_no} 不在应急窗口 {window.window_no} 的范围内。", field="window")
 
 
@@ -190,7 +197,7 @@ def _drill(window: Window, ids: Sequence[UUID], maker: Actor, now: datetime) -> 
     def check(request: PaymentRequest) -> None:
         if request.state != RequestState.APPROVED:
             raise WindowNotOpen("演练只用已终审、未制单的申请。", field="state")
-        require_role(maker, MAKER_OF[request.payment_mode])
+        require_role(maker, method_of(request.payment_mode).office.maker)
         check_scope(window, request)
 
     outcome = judge(requests, ids, check)

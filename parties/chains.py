@@ -33,7 +33,14 @@ from parties.models import BudgetUnit, Delegation, Region, ReviewChain, ReviewNo
 from parties.selectors import Holders, holders
 from parties.states import CHAIN_FLOW, ChainState
 
-KINDS = {"payment_direct": "直接支付", "payment_authorized": "授权支付", "plan": "用款计划"}
+KINDS = {
+    "payment_direct": "直接支付",
+    "payment_authorized": "授权支付",
+    "payment_appropriation": "资金实拨",
+    "payment_special": "专户支付",
+    "payment_unit_funds": "单位资金支付",
+    "plan": "用款计划",
+}
 PAYMENT_POSTS = (
     Post.UNIT_REVIEWER,
     Post.UNIT_LEADER,

@@ -28,6 +28,7 @@ class Post(TextChoices):
     RECONCILER = "reconciler", "国库对账"
     MONITOR_OFFICER = "monitor_officer", "动态监控"
     ROSTER_CHECKER = "roster_checker", "编办人社核定"
+    BUREAU_LEADER = "bureau_leader", "分管领导"
     SYSTEM_ADMIN = "system_admin", "系统管理员"
     SECURITY_ADMIN = "security_admin", "安全保密员"
     SECURITY_AUDITOR = "security_auditor", "安全审计员"
@@ -58,6 +59,7 @@ DUTY_OF = {
     Post.BUDGET_APPROVER: APPROVE,
     Post.PAYMENT_REVIEWER: APPROVE,
     Post.TREASURY_CHIEF: APPROVE,
+    Post.BUREAU_LEADER: APPROVE,
     Post.UNIT_SEALER: SEAL,
     Post.UNIT_NAME_SEAL: SEAL,
     Post.SEAL_KEEPER: SEAL,

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import transaction
 
 from budget.entries import Context
+from budget.methods import method_of
 from core.actors import Actor
 from core.money import ZERO
 from core.outcomes import Outcome, judge
@@ -19,7 +20,7 @@ from core.transitions import check_move, move
 from parties.errors import ActedBefore
 from payments.content import content_digest, details_of
 from payments.errors import PaymentUnknown, ReceiptIncomplete
-from payments.issuing import MAKER_OF, Approvals, issue_limit_notices, make_out
+from payments.issuing import Approvals, issue_limit_notices, make_out
 from payments.locking import lock_requests_and_vouchers, require_role
 from payments.models import PaymentRequest
 from payments.receiving import Receipt, ReceiptRow, settle_receipts, store_receipts
@@ -42,7 +43,7 @@ def issue_on_paper(
 
     def check(request: PaymentRequest) -> None:
         check_move(REQUEST_FLOW, request, "issue" if request.state == RequestState.APPROVED else "print", maker)
-        require_role(maker, MAKER_OF[request.payment_mode])
+        require_role(maker, method_of(request.payment_mode).office.maker)
         if maker.person_id in approvals.persons(request):
             raise ActedBefore("您审核过本单，不能制单（岗位分离）。", field="maker")
         approvals.check(request, content_digest(request, details[request.id]))
@@ -54,8 +55,7 @@ def issue_on_paper(
     make_out([r for r in outcome.accepted if r.voucher_id is None], details, by=maker, context=context)
     turn_to_paper(_vouchers_of(outcome.accepted, vouchers), by=maker, now=context.at)
     move(REQUEST_FLOW, outcome.accepted, "print", by=maker, at=context.at)
-    direct = [r for r in outcome.accepted if r.payment_mode == "11"]
-    issue_limit_notices([(r, r.amount) for r in direct], by=maker, context=context, on_paper=True)
+    issue_limit_notices([(r, r.amount) for r in outcome.accepted], by=maker, context=context, on_paper=True)
     return outcome
 
 

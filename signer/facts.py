@@ -174,7 +174,10 @@ class Payment:
 
 @dataclass(frozen=True)
 class PlanLine:
+    """A plan as a line of its notice: what it adds (yuan), negative for one that takes away."""
+
     document: Document
+    amount: Decimal
     unit_code: str
     function_code: str
     account_no: str
@@ -579,6 +582,7 @@ def _notice(
         plans=tuple(
             PlanLine(
                 document=_document(plan, plan.plan_no, plan_digest(plan), needed, approvals),
+                amount=plan.signed_amount,
                 unit_code=plan.unit.code,
                 function_code=plan.indicator.function_code,
                 account_no=plan.indicator.quota.payer_account.account_no,

@@ -185,7 +185,7 @@ class _Judge:
         for plan in notice.plans:
             involved |= _involved(plan.document, row)
         self._person(row, involved, step, "")
-        self._said(row, str(notice.id), self._notice_digest(notice), notice.amount, step)
+        self._said(row, str(notice.id), self._notice_digest(notice), abs(notice.amount), step)
         _check_notice_text(content, notice, row)
 
     def _notice_digest(self, notice: Notice) -> str:
@@ -624,7 +624,7 @@ def _check_payment_text(content: VoucherContent, payment: Payment, row: VoucherR
 
 
 def _check_notice_text(content: VoucherContent, notice: Notice, row: VoucherRow) -> None:
-    """5105 and 5106: the sum and every plan of the notice."""
+    """5105 and 5106: the sum and every plan of the notice; below zero only where every plan is one that takes away."""
     expected = {
         "PlanAmt": wire_yuan(notice.amount),
         "SetMonth": f"{notice.month:02d}",
@@ -632,13 +632,15 @@ def _check_notice_text(content: VoucherContent, notice: Notice, row: VoucherRow)
         "PayBankCode": notice.bank_code,
     }
     _compare(content.main, expected)
-    total = sum((plan.document.amount for plan in notice.plans), ZERO)
+    total = sum((plan.amount for plan in notice.plans), ZERO)
+    if len({plan.amount < 0 for plan in notice.plans}) != 1:
+        raise _text_disagrees("PlanAmt", "同时有增加和调减的计划", wire_yuan(notice.amount))
     if not row.amount == notice.amount == total:
         raise _text_disagrees("PlanAmt", wire_yuan(total), wire_yuan(notice.amount))
     tags = ("Id", "AgencyCode", "ExpFuncCode", "AgencyAccoCode", "PlanAmt")
     stated = [tuple(detail.get(tag, "") for tag in tags) for detail in content.details]
     wanted = [
-        (str(number), plan.unit_code, plan.function_code, plan.account_no, wire_yuan(plan.document.amount))
+        (str(number), plan.unit_code, plan.function_code, plan.account_no, wire_yuan(plan.amount))
         for number, plan in enumerate(notice.plans, start=1)
     ]
     _compare_lines(tags, stated, wanted)

@@ -14,9 +14,10 @@ from django.apps import apps
 from django.db import connection, connections, transaction
 from django.db.models import F
 
+from budget import services as budget
 from budget.entries import Context
 from budget.methods import Side, method_of
-from budget.models import ClearingLimit, Quota
+from budget.models import ClearingLimit, IndicatorDocument, Quota
 from contracts.models import Contract
 from contracts.services import AccountInput, ContractInput, TermInput, import_contract
 from core.actors import Actor, system_actor
@@ -273,3 +274,40 @@ def with_limit(organisation: str, mode: str, amount: str) -> None:
     """Let PBoC clear more (or less) for a bank straight in the books."""
     row = ClearingLimit.objects.filter(agent_bank__organisation=organisation, payment_mode=mode)
     row.update(amount_issued=F("amount_issued") + Decimal(amount))
+
+
+# Indicator documents -------------------------------------------------------------------------------------------------
+
+
+def changed(no: str, amount: str) -> budget.LineInput:
+    """A line that changes an indicator that is there."""
+    return budget.LineInput(amount=Decimal(amount), indicator_id=world.indicator(no).id)
+
+
+def document(kind: str, *lines: budget.LineInput, doc_no: str = "DJ-001", clerk: str = "ys-jb") -> IndicatorDocument:
+    """A document written and submitted."""
+    officer = world.officer(clerk)
+    given = budget.DocumentInput(kind=kind, doc_no=doc_no, lines=lines)
+    made = budget.save_document(given=given, clerk=officer, now=NOW)
+    budget.submit_documents(document_ids=[made.id], clerk=officer, now=NOW).raise_if_refused()
+    return IndicatorDocument.objects.get(pk=made.pk)
+
+
+def decide(*documents: IndicatorDocument, who: str = "ys-fz", decision: str = "approve", reason: str = "") -> Any:
+    return budget.decide_documents(
+        document_ids=ids(documents), officer=world.officer(who), decision=decision, reason=reason, now=NOW
+    )
+
+
+def issue_documents(*documents: IndicatorDocument) -> Any:
+    return budget.issue_documents(document_ids=ids(documents), clerk=world.officer("ys-jb"), now=NOW)
+
+
+def issued(kind: str, *lines: budget.LineInput, doc_no: str = "DJ-001") -> IndicatorDocument:
+    """A document that has gone the whole way, by a leader where one is needed."""
+    made = document(kind, *lines, doc_no=doc_no)
+    decide(made).raise_if_refused()
+    if IndicatorDocument.objects.get(pk=made.pk).state == "leader":
+        decide(made, who="ld-fg").raise_if_refused()
+    issue_documents(made).raise_if_refused()
+    return IndicatorDocument.objects.get(pk=made.pk)

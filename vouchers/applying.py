@@ -162,14 +162,15 @@ def _apply_batch(ids: Sequence[UUID], now: datetime) -> dict[UUID, InboxAnswer]:
 
 
 def _handled(handler: Handler | None, ready: Sequence[InboundVoucher], now: datetime) -> Mapping[UUID, Verdict]:
-    """Let business act; between two business days everything waits for the next one."""
+    """Let business act; between two business days, or while a budget year is closed, everything waits."""
     if handler is None:
         return {item.message.pk: Applied("仅存档") for item in ready}
     try:
         with transaction.atomic():
             return handler(ready, now)
-    except DayClosed:
-        return {item.message.pk: Parked("day_closed", "业务日未开，待开日后处理。") for item in ready}
+    except DayClosed as closed:
+        why = "业务日未开，待开日后处理。" if closed.code == DayClosed.code else closed.message
+        return {item.message.pk: Parked(closed.code, why) for item in ready}
 
 
 def _without_their_document(inbound: Sequence[InboundVoucher]) -> dict[UUID, Verdict]:

@@ -13,7 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from budget.states import AdjustmentState, PlanState
+from budget.document_states import DocumentState
+from budget.states import PlanState
 from core.actors import Actor
 from core.models import IdempotencyKey
 from core.money import format_yuan
@@ -34,7 +35,7 @@ register = template.Library()
 
 _TONES = {
     "ok": (
-        RequestState.PAID, RequestState.CLEARED, VoucherState.RECEIPTED, PlanState.ARRIVED, AdjustmentState.ISSUED,
+        RequestState.PAID, RequestState.CLEARED, VoucherState.RECEIPTED, PlanState.ARRIVED, DocumentState.ISSUED,
         DeliveryState.DELIVERED, InboxState.APPLIED, AlertState.PASSED, SheetState.MATCHED, SheetState.SETTLED,
         DiscrepancyState.RESOLVED, DetailState.PAID, CaseState.CLOSED, ChangeState.ENABLED, EntryState.ACTIVE,
     ),
@@ -49,7 +50,7 @@ _TONES = {
         RequestState.BLOCKED, RequestState.FAILED, VoucherState.REFUSED, DeliveryState.REFUSED, InboxState.REFUSED,
         InboxState.DEAD, AlertState.BLOCKED, SheetState.DIFFERENT, DetailState.FAILED, Severity.RED,
     ),
-    "off": (RequestState.VOIDED, VoucherState.VOID, PlanState.CANCELLED, RequestState.DRAFT, AdjustmentState.REJECTED),
+    "off": (RequestState.VOIDED, VoucherState.VOID, PlanState.CANCELLED, RequestState.DRAFT, DocumentState.REJECTED),
 }  # fmt: skip
 _TONE_OF = {str(state): tone for tone, states in _TONES.items() for state in states}
 

@@ -7,21 +7,14 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET
 
-from budget.models import BudgetIndicator, IndicatorAdjustment
+from budget.models import BudgetIndicator
 from budget.selectors import indicators_for, quotas_for
-from budget.services import create_adjustment, decide_adjustments
-from core.errors import NotFound, TreasuryError
+from core.errors import NotFound
 from core.money import ZERO
 from dashboards import selectors
-from dashboards.acting import Done, accepted_item, chosen, done, perform, uuid_or_none
-from dashboards.desk import READERS, Desk, action, officer
-from dashboards.errors import ChoiceInvalid
-from dashboards.forms import amount_of, text_of, uuid_of
-from dashboards.refusals import findings_of
-from parties.duties import Post
+from dashboards.desk import READERS, Desk, officer
 
 ENTRY_NAMES = {
     "opening": "期初",
@@ -83,7 +76,7 @@ def indicator_ledger(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse
         "rows": _running([e for e in entries if _available_change(e) or not e.planned_change], _available_change),
         "plan_rows": _running([e for e in entries if e.planned_change], lambda e: e.planned_change),
         "quota_rows": _running(quota_entries, _quota_change),
-        "adjustments": list(selectors.adjustments(desk).filter(indicator=indicator).order_by("-id")),
+        "documents": list(selectors.documents(desk).filter(lines__indicator=indicator).order_by("-id")),
         "payments": list(selectors.visible_requests(desk.actor).filter(indicator=indicator).order_by("-id")[:50]),
     }
     return render(request, "indicators/ledger.html", context)
@@ -111,82 +104,6 @@ def _running(entries: list[Any], change_of: Any) -> list[LedgerRow]:
         name = ENTRY_NAMES.get(entry.kind, entry.kind)
         rows.append(LedgerRow(entry, name, max(change, ZERO), max(-change, ZERO), balance))
     return rows
-
-
-@require_GET
-@officer("budget_clerk", "budget_approver")
-def adjustment_list(request: HttpRequest, desk: Desk) -> HttpResponse:
-    """List adjustments, those that wait for a decision first."""
-    return _adjustments(request, desk)
-
-
-@require_http_methods(["GET", "POST"])
-@officer("budget_clerk")
-def new_adjustment(request: HttpRequest, desk: Desk) -> HttpResponse:
-    """Write down an adjustment, for somebody else to approve."""
-    if request.method == "GET":
-        return _adjustments(request, desk)
-
-    def do() -> Done:
-        adjustment = create_adjustment(
-            indicator_id=uuid_of(request.POST, "indicator", "指标"),
-            kind=request.POST.get("kind", ""),
-            doc_no=text_of(request.POST, "doc_no", "文号", most=60),
-            amount=amount_of(request.POST),
-            note=text_of(request.POST, "note", "说明", most=200),
-            clerk=desk.actor,
-            now=desk.now,
-        )
-        item = accepted_item(adjustment, adjustment.doc_no)
-        return Done("指标变动单已保存，等待审批", reverse("adjustment-list"), [item])
-
-    return perform(request, desk, do, failed=lambda error: _adjustments(request, desk, error))
-
-
-def _adjustments(request: HttpRequest, desk: Desk, error: TreasuryError | None = None) -> HttpResponse:
-    page = selectors.page_of(selectors.adjustments(desk), uuid_or_none(request.GET.get("before")))
-    clerk = desk.holds(Post.BUDGET_CLERK)
-    findings = findings_of(error) if error else []
-    context = {
-        "rows": page.rows,
-        "following": page.following,
-        "waiting": list(selectors.open_adjustments(desk)),
-        "clerk": clerk,
-        "approver": desk.holds(Post.BUDGET_APPROVER),
-        "me": desk.actor.person_id,
-        "kinds": IndicatorAdjustment.Kind.choices,
-        "indicators": list(indicators_for(desk.actor, desk.fiscal_year)) if clerk else [],
-        "findings": [(_field(f.field), f) for f in findings],
-        "errors": {_field(f.field): f.message for f in findings},
-    }
-    return render(request, "indicators/adjustments.html", context, status=error.http_status if error else 200)
-
-
-def _field(name: str) -> str:
-    return {"indicator_id": "indicator"}.get(name, name)
-
-
-@action("adjustment-list")
-@officer("budget_approver")
-def decide(request: HttpRequest, desk: Desk) -> HttpResponse:
-    """Approve or reject adjustments made by somebody else."""
-
-    def do() -> Done:
-        ids, decision = chosen(request), request.POST.get("decision", "")
-        if decision not in ("approve", "reject"):
-            raise ChoiceInvalid("请选择批准或否决。", field="decision")
-        outcome = decide_adjustments(
-            adjustment_ids=ids,
-            approver=desk.actor,
-            approve=decision == "approve",
-            reason=text_of(request.POST, "reason", "意见"),
-            now=desk.now,
-        )
-        numbers = dict(IndicatorAdjustment.objects.filter(pk__in=ids).values_list("pk", "doc_no"))
-        verb = "批准" if decision == "approve" else "否决"
-        return done(outcome, verb=verb, next=reverse("adjustment-list"), numbers=numbers, no="doc_no")
-
-    return perform(request, desk, do, failed=lambda error: _adjustments(request, desk, error))
 
 
 @require_GET

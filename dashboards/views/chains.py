@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
+from budget.methods import METHODS
 from budget.models import PaymentMode
 from core.errors import NotFound, TreasuryError
 from core.money import yuan
@@ -151,7 +152,7 @@ def chain_detail(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
 
 
 def _modes_of(kind: str) -> list[tuple[str, str]]:
-    only = {"payment_direct": "11", "payment_authorized": "12"}.get(kind)
+    only = next((method.code for method in METHODS.values() if method.chain == kind), None)
     return [(str(code), str(label)) for code, label in PaymentMode.choices if only in (None, code)]
 
 

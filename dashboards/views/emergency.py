@@ -41,6 +41,7 @@ from emergency.services import (
     declare_window,
     digest_of,
     enter_answer,
+    in_scope,
     list_of,
     print_on_paper,
 )
@@ -79,7 +80,7 @@ def _windows(request: HttpRequest, desk: Desk, error: TreasuryError | None = Non
         "declarer": desk.holds(*DECLARERS.split("|")),
         "units": BudgetUnit.objects.filter(adm_div_code=region, active=True).order_by("code"),
         "banks": AgentBank.objects.filter(adm_div_code=region).order_by("code"),
-        "types": sorted(VOUCHER_TYPES.values()),
+        "types": VOUCHER_TYPES,
         "parties": [(str(post), post.label) for post in PARTIES],
         "findings": [(f.field, f) for f in findings_of(error)] if error else [],
         "ticked": request.POST.getlist("parties"),
@@ -181,14 +182,7 @@ def _printable(desk: Desk, window: Window) -> list[PaymentRequest]:
     found = [*selectors.make_queue(desk)]
     if not window.drill:
         found = [*selectors.unsealed_queue(desk, MAKERS), *found]
-    modes = {kind: mode for mode, kind in VOUCHER_TYPES.items()}
-    return [
-        request
-        for request in found
-        if window.unit_id in (None, request.unit_id)
-        and window.agent_bank_id in (None, request.payer_account.agent_bank_id)
-        and window.voucher_type in ("", *(k for k, mode in modes.items() if mode == request.payment_mode))
-    ][:AT_ONCE]
+    return [request for request in found if in_scope(window, request)][:AT_ONCE]
 
 
 @action("emergency")

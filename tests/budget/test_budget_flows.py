@@ -1,10 +1,21 @@
-"""The life of plans and adjustments, against tables typed out by hand; and the same table in the database."""
+"""The life of plans, indicator documents and the year's end, against tables typed by hand,
+and the same table in the database."""
 
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from budget.models import IndicatorAdjustment, SpendingPlan
-from budget.states import ADJUSTMENT_FLOW, PLAN_FLOW, AdjustmentState, PlanState
+from budget.document_states import (
+    CANCELLATION_FLOW,
+    CARRY_FLOW,
+    DOCUMENT_FLOW,
+    YEAR_FLOW,
+    CancellationState,
+    CarryOverState,
+    DocumentState,
+    YearState,
+)
+from budget.models import IndicatorDocument, SpendingPlan
+from budget.states import PLAN_FLOW, PlanState
 from core.actors import Actor
 from core.errors import RoleRequired, TransitionNotAllowed
 from core.transitions import check_move
@@ -27,13 +38,48 @@ PLANS = {
     "arrived": {},
     "cancelled": {},
 }
-ADJUSTMENTS = {
-    "draft": {"approve": ("issued", {"budget_approver"}), "reject": ("rejected", {"budget_approver"})},
+BUDGET, APPROVER, LEADER, CHIEF = {"budget_clerk"}, {"budget_approver"}, {"bureau_leader"}, {"treasury_chief"}
+DOCUMENTS = {
+    "draft": {"submit": ("in_review", BUDGET), "cancel": ("cancelled", BUDGET)},
+    "in_review": {
+        "approve": ("approved", APPROVER),
+        "pass_on": ("leader", APPROVER),
+        "return": ("returned", APPROVER),
+        "reject": ("rejected", APPROVER),
+    },
+    "leader": {
+        "approve": ("approved", LEADER),
+        "return": ("returned", LEADER),
+        "reject": ("rejected", LEADER),
+    },
+    "approved": {"issue": ("issued", BUDGET), "return": ("returned", APPROVER)},
+    "returned": {"submit": ("in_review", BUDGET), "cancel": ("cancelled", BUDGET)},
     "issued": {},
     "rejected": {},
+    "cancelled": {},
 }
-FLOWS = {"plan": (PLAN_FLOW, PLANS, PlanState), "adjustment": (ADJUSTMENT_FLOW, ADJUSTMENTS, AdjustmentState)}
-EVERY_ROLE = CLERK | REVIEWERS | {"voucher_maker", "agent_bank", "pboc", "budget_clerk", "budget_approver", "system"}
+CARRY_OVERS = {
+    "proposed": {"approve": ("approved", APPROVER)},
+    "approved": {"return": ("proposed", APPROVER), "apply": ("applied", CHIEF)},
+    "applied": {},
+}
+FLOWS = {
+    "plan": (PLAN_FLOW, PLANS, PlanState),
+    "document": (DOCUMENT_FLOW, DOCUMENTS, DocumentState),
+    "carry-over": (CARRY_FLOW, CARRY_OVERS, CarryOverState),
+    "cancellation": (
+        CANCELLATION_FLOW,
+        {"open": {"apply": ("applied", {"reconciler"})}, "applied": {}},
+        CancellationState,
+    ),
+    "year": (
+        YEAR_FLOW,
+        {"open": {"begin": ("closing", CHIEF)}, "closing": {"close": ("closed", CHIEF)}, "closed": {}},
+        YearState,
+    ),
+}
+EVERY_ROLE = CLERK | REVIEWERS | BUDGET | APPROVER | LEADER | CHIEF
+EVERY_ROLE |= {"voucher_maker", "agent_bank", "pboc", "reconciler", "system"}
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -58,23 +104,24 @@ def test_every_state_and_action_do_what_the_table_says(name):
 
 
 def rows(model, table, **values):
-    target = world.indicator("I5")
     person = world.officer("ys-jb").person_id
-    common = {"adm_div_code": world.REGION, "fiscal_year": 2026, "indicator": target, "amount": "1.00"}
+    common = {"adm_div_code": world.REGION, "fiscal_year": 2026, "amount": "1.00"}
     common |= {"created_by_id": person, "created_at": NOW}
     return {state: model.objects.create(**common, **values[state], state=state) for state in table}
 
 
-@pytest.mark.parametrize("name", ["plan", "adjustment"])
+@pytest.mark.parametrize("name", ["plan", "document"])
 def test_raw_sql_moves_documents_only_along_the_table(city, name):
     table = FLOWS[name][1]
     if name == "plan":
-        unit = world.indicator("I5").unit
-        values = {state: {"plan_no": f"X-{state}", "unit": unit, "month": 6, "payment_mode": "12"} for state in table}
+        target = world.indicator("I5")
+        common = {"indicator": target, "unit": target.unit, "month": 6, "payment_mode": "12"}
+        values = {state: {"plan_no": f"X-{state}", **common} for state in table}
         model = SpendingPlan
     else:
-        values = {state: {"doc_no": f"X-{state}", "kind": "add"} for state in table}
-        model = IndicatorAdjustment
+        approver = world.officer("ys-fz").person_id
+        values = {state: {"doc_no": f"X-{state}", "kind": "add", "approved_by_id": approver} for state in table}
+        model = IndicatorDocument
     allowed = set()
     for source, row in rows(model, table, **values).items():
         for target in [*table, "nonsense"]:

@@ -3,7 +3,8 @@
 from decimal import Decimal
 
 from budget import services
-from budget.models import QuotaNotice
+from budget.models import IndicatorDocument, QuotaNotice
+from budget.terms import Terms
 from demo import world
 from tests import acts
 from tests.conftest import NOW
@@ -48,27 +49,39 @@ def test_plans_of_both_kinds(city):
         assert many == few
 
 
-def test_adjustments(city):
+def test_indicator_documents(city):
+    """Writing, deciding and issuing cost the same whether there are few documents and lines or many."""
+    clerk = world.officer("ys-jb")
+    department = acts.issued("add", _term("department", "99999.00"), doc_no="0").lines.get().indicator_id
+
     def used(count, start):
-        made = [
-            services.create_adjustment(
-                indicator_id=world.indicator("I5").id,
-                kind="add",
-                doc_no=f"{start}-{number}",
-                amount=Decimal("0.01"),
-                note="",
-                clerk=world.officer("ys-jb"),
+        lines = tuple(_term("unit", "0.01", parent_id=department) for _ in range(count))
+        given = services.DocumentInput("split", f"{start}-lines", lines)
+        wrote = counted(lambda: services.save_document(given=given, clerk=clerk, now=NOW))
+        made = [IndicatorDocument.objects.get(doc_no=f"{start}-lines").id] + [
+            services.save_document(
+                given=services.DocumentInput("add", f"{start}-{number}", (acts.changed("I5", "0.01"),)),
+                clerk=clerk,
                 now=NOW,
             ).id
             for number in range(count)
         ]
+        submitted = counted(lambda: services.submit_documents(document_ids=made, clerk=clerk, now=NOW))
         approver = world.officer("ys-fz")
-        return counted(
-            lambda: services.decide_adjustments(adjustment_ids=made, approver=approver, approve=True, now=NOW)
+        decided = counted(
+            lambda: services.decide_documents(document_ids=made, officer=approver, decision="approve", now=NOW)
         )
+        issued = counted(lambda: services.issue_documents(document_ids=made, clerk=clerk, now=NOW))
+        assert IndicatorDocument.objects.filter(state="issued").count() >= count + 2
+        return wrote, submitted, decided, issued
 
     used(2, "a")
     assert used(10, "b") == used(60, "c")
+
+
+def _term(layer, amount, parent_id=None):
+    terms = Terms("101002", "11", "2050204", "50502", "12", layer=layer)
+    return services.LineInput(amount=Decimal(amount), parent_id=parent_id, terms=terms)
 
 
 def test_500_plans_fill_two_notices_and_arrive_whole(city, bank_b):

@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from budget.models import IndicatorAdjustment
-from budget.states import ADJUSTMENT_FLOW
+from budget.document_states import DOCUMENT_FLOW
+from budget.models import IndicatorDocument
 from core.actors import Actor, system_actor
 from core.audit import audit_context
 from core.errors import Conflict, NotFound, RoleRequired, TransitionNotAllowed, ValidationFailed
@@ -20,32 +20,32 @@ NOW = datetime(2026, 6, 15, 1, 0, tzinfo=UTC)
 APPROVER = Actor(name="韩明哲", roles=frozenset({"budget_approver"}), person_id=uuid4())
 
 
-def adjustment(doc_no="88号"):
-    return IndicatorAdjustment.objects.create(
+def document_in_review(doc_no="88号"):
+    return IndicatorDocument.objects.create(
         adm_div_code=world.REGION,
         fiscal_year=2026,
-        indicator=world.indicator("I1"),
         kind="add",
         doc_no=doc_no,
         amount="1.00",
+        state="in_review",
         created_by_id=world.officer("ys-jb").person_id,
         created_at=NOW,
     )
 
 
 def test_a_move_changes_the_state_and_leaves_one_event(city):
-    document = adjustment()
+    document = document_in_review()
 
     with audit_context("req-1"):
-        move(ADJUSTMENT_FLOW, [document], "approve", by=APPROVER, at=NOW, reason="同意")
+        move(DOCUMENT_FLOW, [document], "reject", by=APPROVER, at=NOW, reason="同意")
 
-    assert document.state == IndicatorAdjustment.objects.get().state == "issued"
+    assert document.state == IndicatorDocument.objects.get().state == "rejected"
     [event] = Transition.objects.filter(document_id=document.id)
     assert (event.document_type, event.action, event.source, event.target) == (
-        "budget.IndicatorAdjustment",
-        "approve",
-        "draft",
-        "issued",
+        "budget.IndicatorDocument",
+        "reject",
+        "in_review",
+        "rejected",
     )
     assert (event.actor_name, event.person_id, event.reason, event.request_id, event.at) == (
         "韩明哲",
@@ -60,35 +60,35 @@ def test_a_move_changes_the_state_and_leaves_one_event(city):
     ("actor", "action", "refusal"),
     [
         (APPROVER, "submit", TransitionNotAllowed),
-        (system_actor("x", "budget_clerk"), "approve", RoleRequired),
-        (system_actor("x"), "approve", RoleRequired),
+        (system_actor("x", "budget_clerk"), "reject", RoleRequired),
+        (system_actor("x"), "reject", RoleRequired),
     ],
 )
 def test_a_refused_move_of_several_moves_none(city, actor, action, refusal):
-    first, second = adjustment("1"), adjustment("2")
+    first, second = document_in_review("1"), document_in_review("2")
 
     with pytest.raises(refusal):
-        move(ADJUSTMENT_FLOW, [first, second], action, by=actor, at=NOW)
+        move(DOCUMENT_FLOW, [first, second], action, by=actor, at=NOW)
 
-    assert set(IndicatorAdjustment.objects.values_list("state", flat=True)) == {"draft"}
+    assert set(IndicatorDocument.objects.values_list("state", flat=True)) == {"in_review"}
     assert Transition.objects.count() == 0
 
 
 def test_a_document_somebody_else_has_moved_meanwhile_is_a_conflict(city):
-    mine, other = adjustment(), None
-    other = IndicatorAdjustment.objects.get()
-    move(ADJUSTMENT_FLOW, [other], "reject", by=APPROVER, at=NOW)
+    mine, other = document_in_review(), None
+    other = IndicatorDocument.objects.get()
+    move(DOCUMENT_FLOW, [other], "reject", by=APPROVER, at=NOW)
 
     with pytest.raises(Conflict) as refusal, transaction.atomic():
-        move(ADJUSTMENT_FLOW, [mine], "approve", by=APPROVER, at=NOW)
+        move(DOCUMENT_FLOW, [mine], "return", by=APPROVER, at=NOW)
 
     assert refusal.value.code == "conflict"
-    assert IndicatorAdjustment.objects.get().state == "rejected"
+    assert IndicatorDocument.objects.get().state == "rejected"
     assert Transition.objects.filter(document_id=mine.id).count() == 1
 
 
 def test_events_are_never_changed_or_deleted(city):
-    move(ADJUSTMENT_FLOW, [adjustment()], "approve", by=APPROVER, at=NOW)
+    move(DOCUMENT_FLOW, [document_in_review()], "reject", by=APPROVER, at=NOW)
 
     for statement in ("UPDATE core_transition SET actor_name = 'x'", "DELETE FROM core_transition"):
         with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
@@ -98,14 +98,14 @@ def test_events_are_never_changed_or_deleted(city):
 
 
 def test_raw_sql_cannot_jump(city):
-    document = adjustment()
-    move(ADJUSTMENT_FLOW, [document], "approve", by=APPROVER, at=NOW)
+    document = document_in_review()
+    move(DOCUMENT_FLOW, [document], "reject", by=APPROVER, at=NOW)
 
-    for target in ("draft", "rejected", "nonsense"):
+    for target in ("draft", "issued", "nonsense"):
         with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("UPDATE budget_indicatoradjustment SET state = %s", [target])
+            cursor.execute("UPDATE budget_indicatordocument SET state = %s", [target])
 
-    assert IndicatorAdjustment.objects.get().state == "issued"
+    assert IndicatorDocument.objects.get().state == "rejected"
 
 
 def test_a_move_that_is_not_in_the_table_names_state_and_action():
@@ -142,7 +142,7 @@ def test_two_rows_for_one_move_are_a_programming_error():
 
 
 def test_a_batch_answers_for_every_id_once(city):
-    good, bad, unknown = adjustment("1"), adjustment("2"), uuid4()
+    good, bad, unknown = document_in_review("1"), document_in_review("2"), uuid4()
 
     def check(document):
         if document.id == bad.id:

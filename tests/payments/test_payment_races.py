@@ -5,7 +5,6 @@ from decimal import Decimal
 import pytest
 from django.db import OperationalError, transaction
 
-from budget import services as budget
 from budget.models import BudgetIndicator
 from core.actors import system_actor
 from core.models import Transition
@@ -50,32 +49,15 @@ def test_of_a_submit_and_a_freeze_for_the_same_money_exactly_one_wins(real_city)
     """390,000.00 are left, by E1 and by E2; 80,000.00 + 310,000.01 do not fit."""
     BudgetIndicator.objects.filter(indicator_no="I1").update(amount_planned=D("210000.00"))
     request = acts.draft("I1", "80000.00")
-    freeze = adjust("freeze", "310000.01", "DJ-1")
+    freeze = acts.document("freeze", acts.changed("I1", "310000.01"))
+    acts.decide(freeze).raise_if_refused()
 
-    answers = acts.together(lambda: acts.submit(request), lambda: decide(freeze))
+    answers = acts.together(lambda: acts.submit(request), lambda: acts.issue_documents(freeze))
 
     assert accepted(answers) == 1
     [refusal] = [error for answer in answers for error in answer.refused.values()]
     assert refusal.code == "indicator_exceeded"
     assert acts.books("I1")["available"] in ("310000.00", "79999.99")
-
-
-def adjust(kind, amount, doc_no):
-    return budget.create_adjustment(
-        indicator_id=world.indicator("I1").id,
-        kind=kind,
-        doc_no=doc_no,
-        amount=D(amount),
-        note="",
-        clerk=world.officer("ys-jb"),
-        now=NOW,
-    )
-
-
-def decide(adjustment):
-    return budget.decide_adjustments(
-        adjustment_ids=[adjustment.id], approver=world.officer("ys-fz"), approve=True, now=NOW
-    )
 
 
 def test_eight_approvals_of_one_request_count_once(real_city):

@@ -34,18 +34,7 @@ SALARY = [
 
 
 def adjust(no, kind, doc_no, amount):
-    made = budget.create_adjustment(
-        indicator_id=world.indicator(no).id,
-        kind=kind,
-        doc_no=doc_no,
-        amount=D(amount),
-        note="",
-        clerk=world.officer("ys-jb"),
-        now=NOW,
-    )
-    budget.decide_adjustments(
-        adjustment_ids=[made.id], approver=world.officer("ys-fz"), approve=True, now=NOW
-    ).raise_if_refused()
+    acts.issued(kind, acts.changed(no, amount), doc_no=doc_no)
 
 
 def plan(no, amount, month=6):

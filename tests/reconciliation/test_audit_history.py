@@ -17,6 +17,7 @@ from django.db import connection
 
 from budget import services as budget
 from budget.models import QuotaNotice, SpendingPlan
+from budget.terms import Terms
 from core.calendar import start_day
 from core.idempotency import Answer, run_once
 from demo import world
@@ -44,7 +45,7 @@ D = Decimal
 TUESDAY = date(2026, 6, 16)
 EVENING = NOW + timedelta(hours=8)
 AUDITED_AT = EVENING + timedelta(minutes=30)
-NOT_YET = {"I01", "I20", "I23", "I24"}
+NOT_YET = {"I01", "I20", "I24"}
 
 pytestmark = pytest.mark.django_db
 
@@ -219,22 +220,19 @@ def _acted_for_and_countersigned() -> None:
 
 
 def _budget_documents(bank_a: Partner) -> None:
-    """Adjustments and plans: added, frozen, rejected; granted at once, granted by notice and arrival, returned."""
-    clerk, approver = world.officer("ys-jb"), world.officer("ys-fz")
-    for kind, amount, approve in (("add", "10000.00", True), ("freeze", "500.00", True), ("reduce", "9.00", False)):
-        made = budget.create_adjustment(
-            indicator_id=world.indicator("I3").id,
-            kind=kind,
-            doc_no=f"临财调〔2026〕{kind}",
-            amount=D(amount),
-            note="",
-            clerk=clerk,
-            now=NOW,
-        )
-        decided = budget.decide_adjustments(
-            adjustment_ids=[made.id], approver=approver, approve=approve, reason="不同意", now=NOW
-        )
-        decided.raise_if_refused()
+    """Documents of indicators: added, frozen, rejected, transferred, given on; plans: granted at once, granted by
+    notice and arrival, returned."""
+    for kind, amount in (("add", "10000.00"), ("freeze", "500.00")):
+        acts.issued(kind, acts.changed("I3", amount), doc_no=f"临财调〔2026〕{kind}")
+    rejected = acts.document("reduce", acts.changed("I3", "9.00"), doc_no="临财调〔2026〕reduce")
+    acts.decide(rejected, decision="reject", reason="不同意").raise_if_refused()
+    acts.issued("transfer", acts.changed("I5", "-70.00"), acts.changed("I6", "70.00"), doc_no="临财调〔2026〕transfer")
+    terms = Terms("101001", "11", "2050204", "50502", "12", layer="department")
+    line = budget.LineInput(amount=D("8000.00"), terms=terms)
+    department = acts.issued("add", line, doc_no="临财教〔2026〕1号").lines.get().indicator
+    below = replace(terms, unit_code="101002", layer="unit")
+    line = budget.LineInput(amount=D("5000.00"), parent_id=department.id, terms=below)
+    acts.issued("split", line, doc_no="临财教〔2026〕2号")
     direct, authorised, returned = _plans(("I4", "50000.00"), ("I1", "20000.00"), ("I1", "60.00"))
     school = [direct]
     for who, plans in (("u101002-fh", school), ("u101001-fh", [authorised]), ("jkw-sh", [direct, authorised])):

@@ -55,9 +55,11 @@ ONE_BY_ONE = [
         """UPDATE budget_clearinglimit SET amount_issued = amount_issued + 1 WHERE payment_mode = '11' RETURNING id""",
     ),
     Tamper(
-        "adjustment larger than approved",
+        "line of an indicator document larger than approved",
         ("I03",),
-        "UPDATE budget_indicatoradjustment SET amount = amount + 1 WHERE kind = 'add' RETURNING id",
+        """UPDATE budget_indicatorline SET amount = amount + 1
+            WHERE document_id = (SELECT id FROM budget_indicatordocument WHERE doc_no = '临财调〔2026〕add')
+            RETURNING document_id""",
     ),
     Tamper(
         "plan larger than planned",
@@ -329,9 +331,11 @@ LINKED = [
         why="whom somebody acted for is a reviewer like any, and no longer who holds the post",
     ),
     Tamper(
-        "rejected adjustment forged into an issued one",
+        "rejected document forged into an issued one",
         ("I03", "I17"),
-        "UPDATE budget_indicatoradjustment SET state = 'issued' WHERE state = 'rejected' RETURNING id",
+        """UPDATE budget_indicatordocument SET state = 'issued', approved_by_id =
+                  (SELECT approved_by_id FROM budget_indicatordocument WHERE doc_no = '临财调〔2026〕add')
+            WHERE state = 'rejected' RETURNING id""",
         why="a forged state has no transition, whatever else it pretends",
     ),
     Tamper(

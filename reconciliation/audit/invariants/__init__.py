@@ -21,11 +21,11 @@ from reconciliation.audit.invariants.receipts import I09
 from reconciliation.audit.invariants.refunds import I13
 from reconciliation.audit.invariants.seals import I07
 from reconciliation.audit.invariants.settlement import I05
+from reconciliation.audit.invariants.year_end import I23
 
 # What reliability asks for and no table holds yet: said aloud, never counted as held.
 I01 = Invariant("I01", "总账借贷平衡", missing="总账（分录表）尚未建立。")
 I20 = Invariant("I20", "收款人主数据双人维护", missing="收款人主数据表尚未建立，收款人随支付申请一并审核（I06）。")
-I23 = Invariant("I23", "跨年结转相等", missing="年终结转尚未建立。")
 
 INVARIANTS: tuple[Invariant, ...] = (
     *(I01, I02, I03, I04, I05, I06, I07, I08, I09, I10, I11, I12, I13),

@@ -5,6 +5,7 @@ them already.
 """
 
 from budget.methods import METHODS, PLANNED, Clearing, Control, controlled_by
+from budget.terms import INHERITED
 from reconciliation.audit.findings import Invariant, SqlCheck, in_region
 
 _PLANNED_CODES = {"planned": [row.code for row in METHODS.values() if row.control in PLANNED]}
@@ -14,6 +15,16 @@ SELECT indicator_id, sum(total_change) AS total, sum(frozen_change) AS frozen, s
        sum(paid_change) FILTER (WHERE kind = 'opening') AS opening_paid
   FROM budget_indicatorentry GROUP BY 1
 """
+
+
+def _terms(alias: str) -> str:
+    names = ("fund_nature", "function_code", "gov_economic_code", "unit_id", "layer", "tags", *INHERITED[1:])
+    return ", ".join(f"{alias}.{name}" for name in names)
+
+
+def _inherited(alias: str) -> str:
+    return ", ".join(f"{alias}.{name}" for name in INHERITED)
+
 
 _E1_E2 = f"""
 SELECT 'budget_budgetindicator' AS "table", i.id::text AS id,
@@ -50,24 +61,74 @@ SELECT 'budget_quota' AS "table", q.id::text AS id,
                           AND y.mode = 'integrated' AND NOT y.planned_funds ? i.fund_nature))
 """
 
-_ADJUSTMENTS = f"""
+# What an issued document does to an indicator: its own lines, and the lines of the indicators below it.
+_DOCUMENTED = """
+SELECT document_id, indicator_id, sum(total) AS total, sum(frozen) AS frozen, sum(planned) AS planned FROM (
+    SELECT l.document_id, l.indicator_id, l.amount AS total, 0 AS frozen, 0 AS planned
+      FROM budget_indicatorline l JOIN budget_indicatordocument d ON d.id = l.document_id
+     WHERE d.state = 'issued' AND d.kind NOT IN ('freeze', 'unfreeze')
+    UNION ALL
+    SELECT l.document_id, l.indicator_id, 0, l.amount, 0
+      FROM budget_indicatorline l JOIN budget_indicatordocument d ON d.id = l.document_id
+     WHERE d.state = 'issued' AND d.kind IN ('freeze', 'unfreeze')
+    UNION ALL
+    SELECT l.document_id, l.parent_id, CASE WHEN d.kind IN ('split', 'take_back') THEN 0 ELSE l.amount END, 0, l.amount
+      FROM budget_indicatorline l JOIN budget_indicatordocument d ON d.id = l.document_id
+     WHERE d.state = 'issued' AND d.kind NOT IN ('freeze', 'unfreeze') AND l.parent_id IS NOT NULL) x
+ GROUP BY 1, 2
+"""
+# Total and frozen move by documents and by the year's end (I23), by nothing else.
+_DOCUMENTS = f"""
 WITH posted AS (
-    SELECT document_id, indicator_id, sum(total_change) AS total, sum(frozen_change) AS frozen
+    SELECT document_id, indicator_id, sum(total_change) AS total, sum(frozen_change) AS frozen,
+           sum(planned_change) AS planned
       FROM budget_indicatorentry e
-     WHERE kind <> 'opening' AND (total_change <> 0 OR frozen_change <> 0) AND {in_region("e")} GROUP BY 1, 2
+     WHERE kind <> 'opening' AND (document_type = 'budget.IndicatorDocument'
+            OR (total_change <> 0 OR frozen_change <> 0) AND document_type NOT IN ('budget.CarryOver'))
+       AND {in_region("e")} GROUP BY 1, 2
 ), decided AS (
-    SELECT id, indicator_id, doc_no,
-           CASE kind WHEN 'add' THEN amount WHEN 'reduce' THEN -amount ELSE 0 END AS total,
-           CASE kind WHEN 'freeze' THEN amount WHEN 'unfreeze' THEN -amount ELSE 0 END AS frozen
-      FROM budget_indicatoradjustment a WHERE state = 'issued' AND {in_region("a")}
+    SELECT d.id, x.indicator_id, d.doc_no, x.total, x.frozen, x.planned
+      FROM ({_DOCUMENTED}) x JOIN budget_indicatordocument d ON d.id = x.document_id
+     WHERE (x.total, x.frozen, x.planned) <> (0, 0, 0) AND {in_region("d")}
 )
-SELECT 'budget_indicatoradjustment' AS "table", COALESCE(d.id, p.document_id)::text AS id,
-       concat('变动单 ', COALESCE(d.doc_no, '（不存在或未下达）'), ' 批准总额 ', COALESCE(d.total, 0), '、冻结 ',
-              COALESCE(d.frozen, 0), '，记账总额 ', COALESCE(p.total, 0), '、冻结 ',
-              COALESCE(p.frozen, 0)) AS explanation,
+SELECT 'budget_indicatordocument' AS "table", COALESCE(d.id, p.document_id)::text AS id,
+       concat('指标文 ', COALESCE(d.doc_no, '（不存在或未下达）'), ' 批准总额 ', COALESCE(d.total, 0), '、冻结 ',
+              COALESCE(d.frozen, 0), '、分配 ', COALESCE(d.planned, 0), '，记账总额 ', COALESCE(p.total, 0), '、冻结 ',
+              COALESCE(p.frozen, 0), '、分配 ', COALESCE(p.planned, 0)) AS explanation,
        COALESCE(d.total + d.frozen, 0) - COALESCE(p.total + p.frozen, 0) AS delta
   FROM decided d FULL JOIN posted p ON p.document_id = d.id AND p.indicator_id = d.indicator_id
- WHERE (COALESCE(d.total, 0), COALESCE(d.frozen, 0)) <> (COALESCE(p.total, 0), COALESCE(p.frozen, 0))
+ WHERE (COALESCE(d.total, 0), COALESCE(d.frozen, 0), COALESCE(d.planned, 0))
+       <> (COALESCE(p.total, 0), COALESCE(p.frozen, 0), COALESCE(p.planned, 0))
+"""
+
+# A transfer gives out what it takes in, of one fund nature; a document is the sum of its lines.
+_WHOLE = f"""
+SELECT 'budget_indicatordocument' AS "table", d.id::text AS id,
+       concat('指标文 ', d.doc_no, ' 记 ', d.amount, '，调入 ', l.given, '，调出 ', l.taken) AS explanation,
+       d.amount - CASE d.kind WHEN 'transfer' THEN l.given ELSE l.given + l.taken END AS delta
+  FROM budget_indicatordocument d
+ CROSS JOIN LATERAL (SELECT COALESCE(sum(amount) FILTER (WHERE amount > 0), 0) AS given,
+                            COALESCE(-sum(amount) FILTER (WHERE amount < 0), 0) AS taken,
+                            count(DISTINCT fund_nature) AS funds
+                       FROM budget_indicatorline x WHERE x.document_id = d.id) l
+ WHERE {in_region("d")}
+   AND CASE d.kind WHEN 'transfer' THEN l.given <> l.taken OR d.amount <> l.given OR l.funds <> 1
+                   ELSE d.amount <> l.given + l.taken END
+"""
+
+# What an indicator says of itself is what the document that made it said, and what came from above stays so below.
+_TERMS = f"""
+SELECT 'budget_budgetindicator' AS "table", i.id::text AS id,
+       concat('指标 ', i.indicator_no, ' 的要素或标识与', c.what, '不一致') AS explanation, NULL::numeric AS delta
+  FROM budget_budgetindicator i
+ CROSS JOIN LATERAL (
+    SELECT concat('指标文 ', d.doc_no) AS what FROM budget_indicatorline l
+      JOIN budget_indicatordocument d ON d.id = l.document_id AND d.state = 'issued'
+     WHERE l.indicator_id = i.id AND ({_terms("l")}) IS DISTINCT FROM ({_terms("i")})
+    UNION ALL
+    SELECT concat('待分配指标 ', p.indicator_no) FROM budget_budgetindicator p
+     WHERE p.id = i.parent_id AND ({_inherited("p")}) IS DISTINCT FROM ({_inherited("i")})) c
+ WHERE {in_region("i")}
 """
 
 I03 = Invariant(
@@ -82,9 +143,12 @@ I03 = Invariant(
         SqlCheck("From the entries alone: no quota that limits is overdrawn.", _QUOTA_NOT_OVERDRAWN),
         SqlCheck("Quota rows that do not limit stand only where the year is run without.", _UNLIMITED, _PLANNED_CODES),
         SqlCheck(
-            "After the opening, total and frozen change only by issued adjustments, each once and by its amount.",
-            _ADJUSTMENTS,
+            "After the opening, total, frozen and what is given on change only by issued documents and the year's end, "
+            "each once and by its lines.",
+            _DOCUMENTS,
         ),
+        SqlCheck("A document is the sum of its lines; a transfer gives what it takes, of one fund nature.", _WHOLE),
+        SqlCheck("Codes and tags are those of the documents, and of the indicator above.", _TERMS),
     ),
 )
 
@@ -104,13 +168,35 @@ SELECT 'budget_budgetindicator' AS "table", i.id::text AS id,
    AND NOT EXISTS (SELECT 1 FROM budget_quota q WHERE q.indicator_id = i.id AND q.control = 'none')
 """
 
+_CHILDREN = f"""
+SELECT 'budget_budgetindicator' AS "table", i.id::text AS id,
+       concat('待分配指标 ', i.indicator_no, ' 已分配 ', e.planned, '，下级指标合计 ',
+              COALESCE(c.total, 0)) AS explanation,
+       e.planned - COALESCE(c.total, 0) AS delta
+  FROM budget_budgetindicator i JOIN ({_ENTRY_SUMS}) e ON e.indicator_id = i.id
+  LEFT JOIN (SELECT x.parent_id, sum(n.total_change) AS total
+               FROM budget_indicatorentry n JOIN budget_budgetindicator x ON x.id = n.indicator_id
+              WHERE x.parent_id IS NOT NULL GROUP BY 1) c ON c.parent_id = i.id
+ WHERE (i.layer = 'department' AND e.planned <> COALESCE(c.total, 0)
+        OR i.layer = 'department' AND (e.reserved, e.paid, e.refunded) <> (0, 0, 0)
+        OR i.layer <> 'department' AND c.total IS NOT NULL) AND {in_region("i")}
+"""
+
+# Documents that move plan or quota besides plans; what they do is asked by I03 and I23.
+_NOT_PLANS = "'budget.IndicatorDocument', 'budget.CarryOver', 'budget.QuotaCancellation'"
+
 _PLANNED = f"""
 WITH posted AS (
     SELECT document_id, indicator_id, sum(planned_change) AS amount FROM budget_indicatorentry e
-     WHERE kind <> 'opening' AND planned_change <> 0 AND {in_region("e")} GROUP BY 1, 2
+     WHERE kind <> 'opening' AND planned_change <> 0 AND document_type NOT IN ({_NOT_PLANS}) AND {in_region("e")}
+     GROUP BY 1, 2
 ), planned AS (
     SELECT id, indicator_id, plan_no, amount FROM budget_spendingplan p
-     WHERE state IN ('in_review', 'approved', 'notified', 'arrived') AND {in_region("p")}
+     WHERE kind <> 'reduce' AND state IN ('in_review', 'approved', 'notified', 'arrived') AND {in_region("p")}
+    UNION ALL
+    SELECT id, indicator_id, plan_no, -amount FROM budget_spendingplan p
+     WHERE kind = 'reduce' AND {in_region("p")}
+       AND (state = 'arrived' OR state = 'approved' AND payment_mode = ANY(%(at_once)s))
 )
 SELECT 'budget_spendingplan' AS "table", COALESCE(p.id, x.document_id)::text AS id,
        concat('计划 ', p.plan_no, ' 占用指标 ', COALESCE(p.amount, 0), '，记账 ', COALESCE(x.amount, 0)) AS explanation,
@@ -125,16 +211,21 @@ _GRANTED = f"""
 WITH posted AS (
     SELECT x.document_id, q.indicator_id, sum(granted_change) AS amount
       FROM budget_quotaentry x JOIN budget_quota q ON q.id = x.quota_id
-     WHERE kind <> 'opening' AND granted_change <> 0 AND {in_region("x")} GROUP BY 1, 2
+     WHERE kind <> 'opening' AND granted_change <> 0 AND document_type NOT IN ({_NOT_PLANS}) AND {in_region("x")}
+     GROUP BY 1, 2
 ), plans AS (
     SELECT i.id, i.indicator_id, i.income_no AS plan_no, i.amount FROM budget_unitincome i
       JOIN budget_unitincomedecision d ON d.income_id = i.id AND d.confirmed WHERE {in_region("i")}
     UNION ALL
     SELECT id, indicator_id, plan_no, amount FROM budget_spendingplan p
-     WHERE (state = 'arrived' OR state = 'approved'
+     WHERE kind <> 'reduce'
+       AND (state = 'arrived' OR state = 'approved'
             AND (payment_mode = ANY(%(at_once)s) OR EXISTS (SELECT 1 FROM budget_budgetyear y
                  WHERE y.adm_div_code = p.adm_div_code AND y.fiscal_year = p.fiscal_year AND y.mode = 'integrated')))
        AND {in_region("p")}
+    UNION ALL
+    SELECT id, indicator_id, plan_no, -amount FROM budget_spendingplan p
+     WHERE kind = 'reduce' AND state IN ('in_review', 'approved', 'notified', 'arrived') AND {in_region("p")}
 )
 SELECT 'budget_spendingplan' AS "table", COALESCE(p.id, x.document_id)::text AS id,
        concat('计划或收入 ', p.plan_no, ' 应有额度 ', COALESCE(p.amount, 0), '，额度账 ',
@@ -149,7 +240,8 @@ SELECT 'budget_quotanotice' AS "table", n.id::text AS id,
        concat('额度通知单 ', n.amount, '，其计划合计 ', COALESCE(p.amount, 0)) AS explanation,
        n.amount - COALESCE(p.amount, 0) AS delta
   FROM budget_quotanotice n
-  LEFT JOIN (SELECT notice_id, sum(amount) AS amount FROM budget_spendingplan GROUP BY 1) p ON p.notice_id = n.id
+  LEFT JOIN (SELECT notice_id, sum(CASE kind WHEN 'reduce' THEN -amount ELSE amount END) AS amount
+               FROM budget_spendingplan GROUP BY 1) p ON p.notice_id = n.id
  WHERE n.amount <> COALESCE(p.amount, 0) AND {in_region("n")}
 """
 
@@ -157,7 +249,8 @@ SELECT 'budget_quotanotice' AS "table", n.id::text AS id,
 _ISSUED = f"""
 WITH posted AS (
     SELECT document_id, sum(issued_change) AS amount FROM budget_clearinglimitentry e
-     WHERE kind <> 'opening' AND issued_change <> 0 AND {in_region("e")} GROUP BY 1
+     WHERE kind <> 'opening' AND issued_change <> 0 AND document_type <> 'budget.QuotaCancellation'
+       AND {in_region("e")} GROUP BY 1
 ), notices AS (
     SELECT n.id, n.amount, v.voucher_no FROM budget_quotanotice n
       JOIN vouchers_voucher v ON v.id = n.limit_voucher_id AND v.signature <> '' WHERE {in_region("n")}
@@ -189,8 +282,13 @@ I04 = Invariant(
     "I04",
     "下级额度不超过上级：指标→计划→额度→清算额度",
     (
+        SqlCheck("Σ children = what the indicator above has given on; that one pays nothing itself.", _CHILDREN),
         SqlCheck("Quota granted, with what was paid before, ≤ planned ≤ total − frozen.", _LEVELS, _PLANNED_CODES),
-        SqlCheck("What is planned of an indicator is the plans under way or approved, each by its amount.", _PLANNED),
+        SqlCheck(
+            "What is planned of an indicator is the plans under way or approved, each by its amount.",
+            _PLANNED,
+            _AT_ONCE,
+        ),
         SqlCheck(
             "Quota is granted by plans (arrived where a notice went to the bank, else approved) and confirmed incomes.",
             _GRANTED,

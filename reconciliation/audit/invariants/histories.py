@@ -4,6 +4,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from budget.document_states import (
+    CANCELLATION_FLOW,
+    CARRY_FLOW,
+    DOCUMENT_FLOW,
+    YEAR_FLOW,
+    CancellationState,
+    CarryOverState,
+    DocumentState,
+    YearState,
+)
 from budget.states import ADJUSTMENT_FLOW, PLAN_FLOW, AdjustmentState, PlanState
 from contracts.states import (
     CONTRACT_FLOW,
@@ -58,6 +68,10 @@ HISTORIES = (
         (SupplementState.DRAFT,),
     ),
     History("contracts.InvestmentProject", "contracts_investmentproject", PROJECT_FLOW, (ProjectState.DRAFT,)),
+    History("budget.IndicatorDocument", "budget_indicatordocument", DOCUMENT_FLOW, (DocumentState.DRAFT,)),
+    History("budget.QuotaCancellation", "budget_quotacancellation", CANCELLATION_FLOW, (CancellationState.OPEN,)),
+    History("budget.CarryOver", "budget_carryover", CARRY_FLOW, (CarryOverState.PROPOSED,)),
+    History("budget.BudgetYear", "budget_budgetyear", YEAR_FLOW, (YearState.OPEN,)),
     History(
         "monitoring.Alert", "monitoring_alert", ALERT_FLOW, (AlertState.NOTED, AlertState.PENDING, AlertState.BLOCKED)
     ),

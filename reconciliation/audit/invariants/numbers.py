@@ -35,6 +35,10 @@ SELECT adm_div_code, fiscal_year, 'benefit', roster_no, id::text, 'payroll_benef
 UNION ALL
 SELECT adm_div_code, fiscal_year, 'YJ', window_no, id::text, 'emergency_window'
   FROM emergency_window w WHERE {in_region("w")}
+UNION ALL
+SELECT adm_div_code, fiscal_year, 'indicator', indicator_no, id::text, 'budget_budgetindicator'
+  FROM budget_budgetindicator i WHERE {in_region("i")}  -- those taken over at the opening keep the numbers they had
+   AND NOT EXISTS (SELECT 1 FROM budget_indicatorentry e WHERE e.indicator_id = i.id AND e.kind = 'opening')
 """
 
 
