@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from budget.codes import ClassificationCode, EconomicMapping
+from budget.codes import ClassificationCode, EconomicMapping, TableImport
 from budget.models import (
     BudgetIndicator,
     BudgetYear,
@@ -21,7 +21,7 @@ from core.admin import ReadOnlyAdmin
 
 @admin.register(ClassificationCode)
 class ClassificationCodeAdmin(admin.ModelAdmin):
-    list_display = ["fiscal_year", "kind", "code", "name"]
+    list_display = ["fiscal_year", "kind", "code", "name", "ended"]
     list_filter = ["fiscal_year", "kind"]
     search_fields = ["code", "name"]
 
@@ -68,6 +68,7 @@ admin.site.register(
         IndicatorLine,
         CarryOver,
         QuotaCancellation,
+        TableImport,
         SpendingPlan,
         QuotaNotice,
         ClearingLimit,

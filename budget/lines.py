@@ -12,7 +12,7 @@ from budget.entries import Context
 from budget.errors import CodeUnknown, DocumentInvalid
 from budget.models import BudgetIndicator, DocumentKind, IndicatorLine, PaymentMode
 from budget.payer_accounts import filed_accounts, payer_account_of
-from budget.selectors import code_names
+from budget.selectors import usable_code_names
 from budget.terms import (
     COPIED,
     INHERITED,
@@ -120,9 +120,9 @@ def _read(inputs: Sequence[LineInput], context: Context) -> _Books:
         context=context,
         units={unit.code: unit for unit in units},
         indicators={row.id: row for row in rows},
-        functions=code_names(year, CodeKind.FUNCTION, [t.function_code for t in terms]),
-        economic=code_names(year, CodeKind.GOV_ECONOMIC, [t.gov_economic_code for t in terms]),
-        funds=code_names(year, CodeKind.FUND_NATURE, [t.fund_nature for t in terms]),
+        functions=usable_code_names(year, CodeKind.FUNCTION, [t.function_code for t in terms]),
+        economic=usable_code_names(year, CodeKind.GOV_ECONOMIC, [t.gov_economic_code for t in terms]),
+        funds=usable_code_names(year, CodeKind.FUND_NATURE, [t.fund_nature for t in terms]),
         accounts=filed_accounts(context.adm_div_code) if terms else [],
     )
 
@@ -225,12 +225,12 @@ def _code_findings(values: dict[str, Any], parent: BudgetIndicator | None, books
     for field, label, known, is_leaf in checks:
         code = values[field]
         if code not in known:
-            found.append(CodeUnknown(f"{label} {code[:20]} 在本年度不存在。", field=field, given=code[:20]))
+            found.append(CodeUnknown(f"{label} {code[:20]} 在本年度不存在或已停用。", field=field, given=code[:20]))
         elif not is_leaf(code):
             found.append(CodeUnknown(f"{label} {code} 不是末级，请用末级科目。", field=field, given=code))
     if parent is None and values["fund_nature"] not in books.funds:
         given = values["fund_nature"][:20]
-        found.append(CodeUnknown(f"资金性质 {given} 在本年度不存在。", field="fund_nature", given=given))
+        found.append(CodeUnknown(f"资金性质 {given} 在本年度不存在或已停用。", field="fund_nature", given=given))
     if parent is not None and values["function_code"] != parent.function_code:
         found.append(DocumentInvalid(f"功能分类须与待分配指标 {parent.function_code} 一致。", field="function_code"))
     return found

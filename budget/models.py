@@ -9,7 +9,7 @@ import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 
-from budget.codes import ClassificationCode, EconomicMapping
+from budget.codes import ClassificationCode, EconomicMapping, TableImport
 from budget.document_models import DocumentKind, IndicatorDocument, IndicatorLine
 from budget.document_states import YEAR_FLOW, YearState
 from budget.guards import children_within_parent, open_year_only
@@ -28,6 +28,7 @@ __all__ = [
     "IndicatorDocument",
     "IndicatorLine",
     "QuotaCancellation",
+    "TableImport",
 ]
 
 

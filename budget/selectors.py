@@ -16,6 +16,12 @@ def code_names(fiscal_year: int, kind: str, codes: Iterable[str]) -> dict[str, s
     return dict(rows.values_list("code", "name"))
 
 
+def usable_code_names(fiscal_year: int, kind: str, codes: Iterable[str]) -> dict[str, str]:
+    """Return the names of those of these codes that may still make new indicators (one query)."""
+    rows = ClassificationCode.objects.filter(fiscal_year=fiscal_year, kind=kind, code__in=set(codes), ended=False)
+    return dict(rows.values_list("code", "name"))
+
+
 def legal_economic_pairs(fiscal_year: int, gov_codes: Iterable[str]) -> set[tuple[str, str, str]]:
     """Return the legal (government code, department code, unit nature) triples of these codes (one query)."""
     rows = EconomicMapping.objects.filter(fiscal_year=fiscal_year, gov_code__in=set(gov_codes))

@@ -6,6 +6,7 @@ from budget.cancelling import (
     enter_bank_list,
     propose_cancellations,
 )
+from budget.code_import import copy_codes, import_codes
 from budget.documents import (
     DocumentInput,
     LineInput,
@@ -17,6 +18,7 @@ from budget.documents import (
     submit_documents,
 )
 from budget.income import IncomeInput, decide_incomes, record_income
+from budget.indicator_import import import_indicators
 from budget.notifying import issue_quota_notices, prepare_notice_sealing, seal_quota_notices
 from budget.opening import OpeningIndicator, import_clearing_limit, import_indicator
 from budget.planning import (
@@ -42,12 +44,15 @@ __all__ = [
     "cancel_plans",
     "close_year",
     "confirm_by_unit",
+    "copy_codes",
     "decide_carry_overs",
     "decide_documents",
     "decide_incomes",
     "enter_bank_list",
     "import_clearing_limit",
+    "import_codes",
     "import_indicator",
+    "import_indicators",
     "issue_documents",
     "issue_quota_notices",
     "prepare_notice_sealing",

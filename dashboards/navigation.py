@@ -21,6 +21,10 @@ from payroll.progress import visible_rosters
 REVIEW_POSTS = tuple(REVIEWERS.split("|"))
 PLAN_POSTS = (Post.UNIT_REVIEWER, Post.SECTION_REVIEWER, Post.PLAN_REVIEWER)
 INCOME_POSTS = (Post.UNIT_CLERK, Post.UNIT_REVIEWER, Post.UNIT_LEADER)
+YEAR_END_POSTS = (
+    *(Post.BUDGET_CLERK, Post.BUDGET_APPROVER, Post.RECONCILER, Post.TREASURY_CHIEF, Post.BUREAU_LEADER),
+    *(Post.UNIT_CLERK, Post.SECURITY_AUDITOR),
+)
 DOCUMENT_POSTS = (Post.BUDGET_CLERK, Post.BUDGET_APPROVER, Post.BUREAU_LEADER)
 RECONCILIATION_POSTS = (Post.RECONCILER, Post.TREASURY_CHIEF, Post.SECURITY_AUDITOR)
 KEY_MANAGERS = (Post.SEAL_KEEPER, Post.SECURITY_ADMIN)
@@ -61,11 +65,14 @@ ENTRIES = (
     Entry("exchange-monitor", "交换监控", BUREAU_READERS, "unknown", "凭证"),
     Entry("indicator-list", "指标台账", READERS, "", "预算"),
     Entry("document-list", "指标文", DOCUMENT_POSTS, "documents", "预算"),
+    Entry("code-tables", "科目代码表", (Post.BUDGET_CLERK, Post.BUDGET_APPROVER), "", "预算"),
+    Entry("indicator-overdue", "超期未下达", BUREAU_READERS, "", "预算"),
     Entry("plan-list", "用款计划", READERS, "", "预算"),
     Entry("plan-review", "计划审核", PLAN_POSTS, "plans", "预算"),
     Entry("plan-notices", "额度通知", (Post.VOUCHER_MAKER, *selectors.KEEPERS), "notices", "预算"),
     Entry("quota-list", "额度", READERS, "", "预算"),
     Entry("income-list", "单位收入", INCOME_POSTS, "incomes", "预算"),
+    Entry("year-end", "年终结转", YEAR_END_POSTS, "carry_overs", "预算"),
     Entry("clearing", "清算", BUREAU_READERS, "", "清算与对账"),
     Entry("reconciliation-day", "对账与日结", RECONCILIATION_POSTS, "discrepancies", "清算与对账"),
     Entry("day-list", "业务日", RECONCILIATION_POSTS, "", "清算与对账"),
@@ -207,6 +214,15 @@ TODOS = (
         (Post.BUDGET_CLERK,),
         selectors.documents_to_issue,
         "?state=approved",
+    ),
+    Todo(
+        "carry_overs",
+        "年终结转待审批",
+        "去审批",
+        "year-end",
+        (Post.BUDGET_APPROVER,),
+        selectors.carry_overs_to_decide,
+        "#carry-overs",
     ),
     Todo(
         "returned", "退回给我修改", "去修改", "payment-list", (Post.UNIT_CLERK,), _mine(S.RETURNED), "?state=returned"

@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.utils.dateparse import parse_date
 
-from budget.document_states import DocumentState
+from budget.document_states import CarryOverState, DocumentState
 from budget.methods import FINANCE, METHODS, UNIT, Control, controlled_by, made_by, types_of, year_of
-from budget.models import BudgetYear, IndicatorDocument, QuotaNotice, SpendingPlan
+from budget.models import BudgetYear, CarryOver, IndicatorDocument, QuotaNotice, SpendingPlan
 from budget.states import PlanState
 from core.actors import Actor
 from core.errors import TreasuryError
@@ -212,6 +212,15 @@ def documents_to_decide(desk: Desk) -> QuerySet[IndicatorDocument]:
 
 def documents_to_issue(desk: Desk) -> QuerySet[IndicatorDocument]:
     return documents(desk).filter(state=DocumentState.APPROVED).order_by("id")
+
+
+def carry_overs_to_decide(desk: Desk) -> QuerySet[CarryOver]:
+    """Proposals of this year and the one before that wait for approval."""
+    return CarryOver.objects.filter(
+        adm_div_code=desk.actor.adm_div_code,
+        fiscal_year__in=[desk.fiscal_year - 1, desk.fiscal_year],
+        state=CarryOverState.PROPOSED,
+    ).order_by("id")
 
 
 def reissuable(desk: Desk) -> QuerySet[PaymentRequest]:

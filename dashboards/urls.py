@@ -12,6 +12,7 @@ from dashboards.views import (
     delegations,
     dwell,
     emergency,
+    documents,
     evidence,
     exchange,
     income,
@@ -36,6 +37,7 @@ from dashboards.views import (
     verify,
     vouchers,
     workbench,
+    year_end,
 )
 
 urlpatterns = [
@@ -207,4 +209,23 @@ urlpatterns = [
     path("people/leave/", people.leave, name="person-leave"),
     path("people/emergency/", people.ask, name="emergency-ask"),
     path("people/emergency/decide/", people.decide, name="emergency-decide"),
+    # Indicator documents, code tables, the year's end
+    path("indicators/documents/", documents.document_list, name="document-list"),
+    path("indicators/documents/new/", documents.new_document, name="document-new"),
+    path("indicators/documents/new-indicator/", documents.new_indicator, name="document-new-indicator"),
+    path("indicators/documents/move/", documents.move_documents, name="document-move"),
+    path("indicators/documents/issue/", documents.issue, name="document-issue"),
+    path("indicators/documents/decide/", documents.decide, name="document-decide"),
+    path("indicators/documents/<uuid:pk>/", documents.document_detail, name="document-detail"),
+    path("indicators/import/", documents.import_page, name="indicator-import"),
+    path("indicators/overdue/", documents.overdue, name="indicator-overdue"),
+    path("indicators/<uuid:pk>/split/", documents.split, name="indicator-split"),
+    path("codes/", documents.code_tables, name="code-tables"),
+    path("year-end/", year_end.year_end_page, name="year-end"),
+    path("year-end/propose/", year_end.propose, name="year-end-propose"),
+    path("year-end/carry-over/", year_end.change_carry_over, name="carry-over-change"),
+    path("year-end/decide/", year_end.decide, name="carry-over-decide"),
+    path("year-end/cancellations/", year_end.cancellations, name="quota-cancellations"),
+    path("year-end/close/", year_end.close, name="year-close"),
+    path("plans/cancel/", plans.cancel, name="plan-cancel"),
 ]

@@ -12,6 +12,7 @@ from budget.selectors import indicators_for
 from budget.services import (
     PlanInput,
     approve_plans,
+    cancel_plans,
     issue_quota_notices,
     return_plans,
     save_plans,
@@ -71,7 +72,13 @@ def _inputs(request: HttpRequest) -> list[PlanInput]:
     if not columns[0] or len({len(column) for column in columns}) != 1:
         raise ChoiceInvalid("每条计划都要有指标、月份和金额。", field="indicator")
     rows = [dict(zip(("indicator", "month", "amount"), row, strict=True)) for row in zip(*columns, strict=True)]
-    return [PlanInput(uuid_of(row, "indicator", "指标"), month_of(row), amount_of(row)) for row in rows]
+    kinds = request.POST.getlist("kind") or [SpendingPlan.Kind.NORMAL.value] * len(rows)
+    if len(kinds) != len(rows):
+        raise ChoiceInvalid("每条计划都要有类型。", field="kind")
+    return [
+        PlanInput(uuid_of(row, "indicator", "指标"), month_of(row), amount_of(row), kind)
+        for row, kind in zip(rows, kinds, strict=True)
+    ]
 
 
 def _list(request: HttpRequest, desk: Desk, error: TreasuryError | None = None) -> HttpResponse:
@@ -90,6 +97,7 @@ def _list(request: HttpRequest, desk: Desk, error: TreasuryError | None = None) 
         "state": state,
         "clerk": clerk,
         "indicators": list(indicators_for(desk.actor, desk.fiscal_year).filter(quota__isnull=False)) if clerk else [],
+        "kinds": SpendingPlan.Kind.choices,
         "months": range(1, 13),
         "month_now": desk.day.date.month if desk.day else desk.now.month,
         "submittable": (PlanState.DRAFT, PlanState.RETURNED),
@@ -116,6 +124,19 @@ def submit(request: HttpRequest, desk: Desk) -> HttpResponse:
         ids = chosen(request)
         outcome = submit_plans(plan_ids=ids, clerk=desk.actor, now=desk.now)
         return done(outcome, verb="提交", next=reverse("plan-list"), numbers=_numbers(ids), no="plan_no")
+
+    return perform(request, desk, do, failed=lambda error: _list(request, desk, error))
+
+
+@action("plan-list")
+@officer("unit_clerk")
+def cancel(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """Give up drafts and returned plans."""
+
+    def do() -> Done:
+        ids = chosen(request)
+        outcome = cancel_plans(plan_ids=ids, clerk=desk.actor, now=desk.now)
+        return done(outcome, verb="作废", next=reverse("plan-list"), numbers=_numbers(ids), no="plan_no")
 
     return perform(request, desk, do, failed=lambda error: _list(request, desk, error))
 

@@ -15,6 +15,7 @@ SECURITY, AUDITOR, SUPERVISOR = {"aq-gl"}, {"aq-sj"}, {"jjw"}  # 安全保密员
 OFFICERS = (
     *("u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz", "ys-jb", "ys-fz", "jkw-sh", "gk-jh"),
     *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "bb-hd", "aq-gl", "aq-sj", "jjw", "admin"),
+    *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "ld-fg", "aq-gl", "aq-sj", "admin"),
 )
 UNIT = {"u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz"}
 BUSINESS = set(OFFICERS) - {"admin"} - SECURITY - AUDITOR - SUPERVISOR
@@ -49,8 +50,16 @@ PAGES = {
     "/plans/review/": {"u101001-fh", "jkw-sh", "gk-jh"},
     "/plans/notices/": {"gk-zd", "gk-yz", "gk-mz"},
     "/indicators/": READERS,
-    "/indicators/adjustments/": {"ys-jb", "ys-fz"},
-    "/indicators/adjustments/new/": {"ys-jb"},
+    "/indicators/?done=%00": READERS,
+    "/indicators/documents/": {"ys-jb", "ys-fz", "ld-fg"},
+    "/indicators/documents/?state=issued": {"ys-jb", "ys-fz", "ld-fg"},
+    "/indicators/documents/new/": {"ys-jb"},
+    "/indicators/documents/new-indicator/": {"ys-jb"},
+    "/indicators/import/": {"ys-jb"},
+    "/indicators/overdue/": READERS,
+    "/codes/": {"ys-jb", "ys-fz"},
+    "/codes/?year=x&kind=economic_mapping": {"ys-jb", "ys-fz"},
+    "/year-end/": {"ys-jb", "ys-fz", "gk-dz", "gk-kz", "ld-fg", "u101001-jb"} | AUDITOR,
     "/quotas/": READERS,
     "/incomes/": {"u101001-jb", "u101001-fh", "u101001-fz"},
     "/incomes/new/": CLERK,

@@ -235,27 +235,33 @@ def test_the_queue_asks_the_database_the_same_number_of_questions_for_any_number
 # Budget and days ----------------------------------------------------------------------------------------------------
 
 
-def adjustment(**changes: Any) -> dict[str, str]:
+def change(**changes: Any) -> dict[str, str]:
     form = {"indicator": str(world.indicator("I5").pk), "kind": "add", "doc_no": "临财预88号", "amount": "50000.00"}
-    return form | {"note": "", **changes}
+    return form | {"note": "", "then": "submit", **changes}
 
 
-def test_one_writes_an_adjustment_and_another_decides(at):
-    status, answer = at("ys-jb").post_json("/indicators/adjustments/new/", adjustment())
-    ids = {"ids": answer["accepted"][0]["id"], "decision": "approve"}
+def test_one_writes_a_document_another_approves_and_it_is_issued(at):
+    status, answer = at("ys-jb").post_json("/indicators/documents/new/", change())
+    pk = answer["accepted"][0]["id"]
+    ids = {"ids": pk, "decision": "approve"}
     assert status == 200
-    assert at("ys-jb").post_json("/indicators/adjustments/decide/", ids)[0] == 403
-    assert at("ys-fz").post_json("/indicators/adjustments/decide/", ids)[1]["accepted"][0]["state"] == "issued"
+    assert at("ys-jb").post_json("/indicators/documents/decide/", ids)[0] == 403
+    assert "临财预88号" in at("ys-fz").get("/indicators/documents/").content.decode()
+    assert at("ys-fz").post_json("/indicators/documents/decide/", ids)[1]["accepted"][0]["state"] == "approved"
+    assert at("ys-jb").post_json("/indicators/documents/issue/", ids)[1]["accepted"][0]["state"] == "issued"
+    page = at("ys-fz").get(f"/indicators/documents/{pk}/").content.decode()
+    assert "韩明哲" in page and "下达" in page
     assert str(world.indicator("I5").amount_total) == "850000.00"
 
 
 @pytest.mark.parametrize(
-    ("changes", "field"), [({"kind": "x"}, "kind"), ({"doc_no": ""}, "doc_no"), ({"amount": "1,0"}, "amount")]
+    ("changes", "field"),
+    [({"kind": "x"}, "kind"), ({"doc_no": ""}, "doc_no"), ({"amount": "1,0"}, "lines.1.amount")],
 )
-def test_a_faulty_adjustment_names_its_field(at, changes, field):
-    status, answer = at("ys-jb").post_json("/indicators/adjustments/new/", adjustment(**changes))
+def test_a_faulty_document_names_its_field(at, changes, field):
+    status, answer = at("ys-jb").post_json("/indicators/documents/new/", change(**changes))
     assert status == 422 and answer["refused"][0]["field"] == field
-    response = at("ys-jb").post("/indicators/adjustments/new/", adjustment(**changes, note="保留的说明"))
+    response = at("ys-jb").post("/indicators/documents/new/", change(**changes) | {"note": "保留的说明"})
     assert response.status_code == 422 and "保留的说明" in response.content.decode()
 
 
