@@ -399,3 +399,34 @@ def test_of_a_submit_and_the_close_exactly_one_wins(real_city):
     else:
         assert answers[0].code == "year_closed" and answers[1].state == "closed"
         assert world.indicator("I6").amount_reserved == D("0.00")
+
+
+# The audit ----------------------------------------------------------------------------------------------------------
+
+
+SPOILT = {
+    "UPDATE budget_carryover SET amount = amount - 1 WHERE amount > 1": "budget_carryover",
+    """UPDATE budget_indicatorentry SET total_change = total_change + 1 WHERE kind = 'carry_in'""": "budget_carryover",
+    "UPDATE budget_budgetindicator SET sanbao = 'livelihood' WHERE fiscal_year = 2027": "budget_carryover",
+    "UPDATE budget_budgetindicator SET carry_over_year = NULL WHERE fiscal_year = 2027": "budget_carryover",
+    "UPDATE budget_quotacancellation SET amount = 1, bank_amount = 1, unit_amount = 1": "budget_quotacancellation",
+    "UPDATE budget_quotaentry SET granted_change = granted_change + 1 WHERE kind = 'lapse'": "budget_quota",
+}
+
+
+def test_the_audit_finds_a_year_end_that_was_tampered_with(evening):
+    close()
+    [invariant] = [i for i in INVARIANTS if i.id == "I23"]
+    assert examine(invariant, Scope(world.REGION, NOW)).status == "ok"
+    tables = ("carryover", "indicatorentry", "budgetindicator", "quotacancellation", "quotaentry")
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for table in tables:
+            cursor.execute(f"ALTER TABLE budget_{table} DISABLE TRIGGER USER")
+        for statement, named in SPOILT.items():
+            cursor.execute("SAVEPOINT honest")
+            cursor.execute(statement)
+            assert cursor.rowcount, statement
+            found = examine(invariant, Scope(world.REGION, NOW))
+            assert found.status == "broken" and named in {sample.table for sample in found.samples}, statement
+            cursor.execute("ROLLBACK TO SAVEPOINT honest")

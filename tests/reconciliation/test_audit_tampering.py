@@ -62,6 +62,22 @@ ONE_BY_ONE = [
             RETURNING document_id""",
     ),
     Tamper(
+        "half of a transfer taken away",
+        ("I03",),
+        """UPDATE budget_indicatordocument SET amount = amount + 1 WHERE kind = 'transfer' RETURNING id""",
+    ),
+    Tamper(
+        "tag from above lost on the way down",
+        ("I03",),
+        "UPDATE budget_budgetindicator SET direct_fund = '01' WHERE parent_id IS NOT NULL RETURNING id",
+    ),
+    Tamper(
+        "child cut loose from its department",
+        ("I04",),
+        """UPDATE budget_budgetindicator SET parent_id = NULL WHERE parent_id IS NOT NULL
+            RETURNING (SELECT id FROM budget_budgetindicator WHERE layer = 'department')""",
+    ),
+    Tamper(
         "plan larger than planned",
         ("I04",),
         "UPDATE budget_spendingplan SET amount = amount + 1 WHERE state = 'approved' RETURNING id",

@@ -165,10 +165,10 @@ def test_the_system_seals_nothing_else(asked):
 # Quota notices ------------------------------------------------------------------------------------------------------
 
 
-def notice_of(*amounts):
+def notice_of(*amounts, kind="normal"):
     """Approved plans of I5 merged into one notice, its 5105 and 5106 waiting for the seal."""
     clerk = world.officer("u205001-jb")
-    inputs = [budget.PlanInput(world.indicator("I5").id, 6, D(amount)) for amount in amounts]
+    inputs = [budget.PlanInput(world.indicator("I5").id, 6, D(amount), kind) for amount in amounts]
     ids = [plan.id for plan in budget.save_plans(inputs=inputs, clerk=clerk, now=NOW)]
     budget.submit_plans(plan_ids=ids, clerk=clerk, now=NOW).raise_if_refused()
     for who in ("u205001-fh", "xzzf-sh", "gk-jh"):
@@ -185,6 +185,39 @@ def test_both_vouchers_of_an_approved_notice_are_signed(asked):
 
     assert [holds(mark, world.FINANCE, order.text) for mark, order in zip(marks, orders, strict=True)] == [True, True]
     assert [order.voucher_type for order in orders] == ["5105", "5106"]
+
+
+def test_a_negative_notice_is_signed_for_approved_reductions(asked):
+    _notice, orders = notice_of("120.00", "30.00", kind="reduce")
+
+    marks = seal(*orders)
+
+    assert [holds(mark, world.FINANCE, order.text) for mark, order in zip(marks, orders, strict=True)] == [True, True]
+    assert [decode_content(order.text)[0].main["PlanAmt"] for order in orders] == ["-150.00", "-150.00"]
+
+
+@pytest.mark.parametrize("kind", ["normal", "reduce"])
+def test_a_plan_turned_round_after_its_approval_is_not_signed(asked, kind):
+    """What was approved as a reduction does not go out as a grant, nor the other way."""
+    notice, orders = notice_of("120.00", kind=kind)
+    with tampering("budget_spendingplan") as cursor:
+        other = "normal" if kind == "reduce" else "reduce"
+        cursor.execute("UPDATE budget_spendingplan SET kind = %s WHERE notice_id = %s", [other, notice.id])
+    assert refused(*orders) == "content_changed"
+
+
+def test_a_text_that_gives_what_a_reduction_takes_is_not_signed(asked):
+    _notice, orders = notice_of("120.00", kind="reduce")
+    content, _ = decode_content(orders[0].text)
+    detail = {**content.details[0], "PlanAmt": "120.00"}
+    main = {**content.main, "PlanAmt": "120.00"}
+    text = content_text(encode_content(replace(content, main=main, details=(detail,))))
+    with tampering("vouchers_voucher") as cursor:
+        cursor.execute(
+            "UPDATE vouchers_voucher SET text = %s, digest = %s WHERE id = %s",
+            [text, sm3_hex(text), orders[0].voucher_id],
+        )
+    assert refusal(replace(orders[0], text=text)).code == "text_disagrees"
 
 
 @pytest.mark.parametrize(
