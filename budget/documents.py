@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -51,7 +52,7 @@ def save_document(*, given: DocumentInput, clerk: Actor, now: datetime, action_k
     :raises RoleRequired, Conflict: a document number is used once for one kind.
     :raises ValidationFailed, DocumentInvalid: with every finding, lines named as `lines.2.amount`.
     """
-    context = _clerks_context(clerk, now)
+    context, person_id = _clerks_context(clerk, now)
     keys = [action_key] if action_key else []
     made = {d.action_key or "": d for d in IndicatorDocument.objects.filter(action_key__in=keys)}
     if made:
@@ -66,7 +67,7 @@ def save_document(*, given: DocumentInput, clerk: Actor, now: datetime, action_k
         amount=_sum_of(kind, lines),
         note=given.note[:200],
         leader_reasons=_reasons(kind, lines),
-        created_by_id=clerk.person_id,
+        created_by_id=person_id,
         created_at=now,
         action_key=action_key or None,
     )
@@ -80,8 +81,8 @@ def revise_document(*, document_id: UUID, given: DocumentInput, clerk: Actor, no
 
     :raises RoleRequired, NotFound, Conflict, ValidationFailed, DocumentInvalid: as for saving.
     """
-    context = _clerks_context(clerk, now)
-    [document] = _lock([document_id], clerk) or [None]
+    context, person_id = _clerks_context(clerk, now)
+    document = next(iter(_lock([document_id], clerk)), None)
     if document is None or document.fiscal_year != context.fiscal_year:
         raise NotFound("指标文不存在。", field="id")
     DOCUMENT_FLOW.find(document.state, "submit")
@@ -90,17 +91,17 @@ def revise_document(*, document_id: UUID, given: DocumentInput, clerk: Actor, no
     document.lines.all().delete()
     document.kind, document.doc_no, document.note = kind, doc_no, given.note[:200]
     document.amount, document.leader_reasons = _sum_of(kind, lines), _reasons(kind, lines)
-    document.created_by_id = clerk.person_id
+    document.created_by_id = person_id
     document.save(update_fields=["kind", "doc_no", "note", "amount", "leader_reasons", "created_by"])
     _store(lines, document)
     return document
 
 
-def _clerks_context(clerk: Actor, now: datetime) -> Context:
+def _clerks_context(clerk: Actor, now: datetime) -> tuple[Context, UUID]:
     if CLERK not in clerk.roles:
         raise RoleRequired("该操作需要岗位：预算科经办。", field="role")
     assert clerk.person_id is not None, "a clerk is a person"
-    return context_for(clerk, now)
+    return context_for(clerk, now), clerk.person_id
 
 
 def _head(given: DocumentInput, context: Context, itself: UUID | None) -> tuple[DocumentKind, str]:
@@ -111,8 +112,8 @@ def _head(given: DocumentInput, context: Context, itself: UUID | None) -> tuple[
         raise DocumentInvalid("请填写文号（最多 60 字）。", field="doc_no")
     same = IndicatorDocument.objects.filter(
         adm_div_code=context.adm_div_code, fiscal_year=context.fiscal_year, doc_no=doc_no, kind=given.kind
-    ).exclude(state__in=OVER)
-    if same.exclude(pk=itself).exists():
+    )
+    if any(pk != itself for pk in same.exclude(state__in=OVER).values_list("pk", flat=True)):
         raise Conflict("该文号已登记过同类指标文。", field="doc_no", doc_no=doc_no)
     return DocumentKind(given.kind), doc_no
 
@@ -246,7 +247,7 @@ def _make_indicators(lines: Sequence[IndicatorLine], context: Context) -> None:
     """Make the indicators that lines ask for, with a quota row for those that will be paid from; a step."""
     if not lines:
         return
-    where = {"adm_div_code": context.adm_div_code, "fiscal_year": context.fiscal_year}
+    where: dict[str, Any] = {"adm_div_code": context.adm_div_code, "fiscal_year": context.fiscal_year}
     year = year_of(context.adm_div_code, context.fiscal_year)
     numbers = take_numbers(kind="indicator", count=len(lines), **where)
     made, quotas = [], []
@@ -265,6 +266,7 @@ def _make_indicators(lines: Sequence[IndicatorLine], context: Context) -> None:
         line.indicator = indicator
         made.append(indicator)
         if line.layer == Layer.UNIT:
+            assert line.payer_account_id is not None, "a line that will be paid from names its account"
             quotas.append(
                 Quota(
                     indicator=indicator,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -261,7 +262,7 @@ def _next_years(
 ) -> dict[UUID, BudgetIndicator]:
     """Make the indicators of the next year with the same codes and tags, and a quota row for those paid from."""
     carried = [row for row in rows if row.amount]
-    where = {"adm_div_code": context.adm_div_code, "fiscal_year": context.fiscal_year + 1}
+    where: dict[str, Any] = {"adm_div_code": context.adm_div_code, "fiscal_year": context.fiscal_year + 1}
     year = year_of(context.adm_div_code, context.fiscal_year + 1)
     numbers = take_numbers(kind="indicator", count=len(carried), **where)
     made: dict[UUID, BudgetIndicator] = {}

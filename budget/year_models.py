@@ -52,6 +52,9 @@ class QuotaCancellation(RegionYearModel):
             pgtrigger.ReadOnly(name="cancellation_frozen", fields=["adm_div_code", "fiscal_year", "quota"]),
         ]
 
+    def __str__(self) -> str:
+        return str(self.quota.indicator)
+
 
 class CarryOver(RegionYearModel):
     """年终结转: of what an indicator has unused, how much goes on to the next year; the rest is recovered."""
@@ -99,6 +102,9 @@ class CarryOver(RegionYearModel):
             ),
             pgtrigger.ReadOnly(name="carry_over_frozen", fields=["adm_div_code", "fiscal_year", "indicator"]),
         ]
+
+    def __str__(self) -> str:
+        return str(self.indicator)
 
     @property
     def recovered(self):  # type: ignore[no-untyped-def]

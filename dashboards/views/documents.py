@@ -1,6 +1,7 @@
 """Indicator documents (指标文): written, imported, split, decided and issued; and the code tables they stand on."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -152,10 +153,12 @@ def split(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
     )
 
 
-def _write(request: HttpRequest, desk: Desk, lines_of: Any, page: Any) -> HttpResponse:
+def _write(
+    request: HttpRequest, desk: Desk, lines_of: Callable[[Any], list[LineInput]], shown: Callable[..., HttpResponse]
+) -> HttpResponse:
     """Save what a form says and, if asked, submit it."""
     if request.method == "GET":
-        return page(request, desk)
+        return shown(request, desk)
 
     def do() -> Done:
         given = DocumentInput(
@@ -167,7 +170,7 @@ def _write(request: HttpRequest, desk: Desk, lines_of: Any, page: Any) -> HttpRe
         saved = save_document(given=given, clerk=desk.actor, now=desk.now, action_key=action_key(request))
         return _saved(request, desk, saved)
 
-    return perform(request, desk, do, failed=lambda error: page(request, desk, error))
+    return perform(request, desk, do, failed=lambda error: shown(request, desk, error))
 
 
 def _saved(request: HttpRequest, desk: Desk, saved: IndicatorDocument) -> Done:

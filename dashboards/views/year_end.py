@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from budget.document_states import CancellationState, CarryOverState
+from budget.document_states import CancellationState, CarryOverState, YearState
 from budget.models import BudgetYear, CarryOver, QuotaCancellation
 from budget.services import (
     apply_cancellations,
@@ -55,12 +55,13 @@ def _page(request: HttpRequest, desk: Desk, error: TreasuryError | None = None) 
     rows = list(carried[:AT_ONCE])
     standing = BudgetYear.objects.filter(**where).first()
     bureau = codes is None
+    asked = bureau and standing is not None and standing.state == YearState.OPEN
     findings = [] if isinstance(error, YearNotClosable) or error is None else findings_of(error)
     context = {
         "year": year,
         "years": [desk.fiscal_year - 1, desk.fiscal_year],
         "standing": standing,
-        "blockers": year_blockers(**where) if bureau and standing is not None and standing.state == "open" else [],
+        "blockers": year_blockers(desk.actor.adm_div_code, year) if asked else [],
         "bureau": bureau,
         "carried": rows,
         "sums": {name: sum((getattr(row, name) for row in rows), ZERO) for name in ("unused", "amount", "recovered")},
@@ -142,9 +143,7 @@ def decide(request: HttpRequest, desk: Desk) -> HttpResponse:
         )
         verb = "批准" if decision == "approve" else "退回"
         numbers = dict(CarryOver.objects.filter(pk__in=ids).values_list("pk", "indicator__indicator_no"))
-        for row in outcome.accepted:
-            row.number = numbers[row.pk]
-        return done(outcome, verb=verb, next=_back(year), numbers=numbers, no="number")
+        return done(outcome, verb=verb, next=_back(year), numbers=numbers, no="")
 
     return perform(request, desk, do, failed=lambda error: _page(request, desk, error))
 
@@ -171,9 +170,7 @@ def cancellations(request: HttpRequest, desk: Desk) -> HttpResponse:
         ids = [*(row.pk for row in outcome.accepted), *outcome.refused]
         named = QuotaCancellation.objects.filter(pk__in=ids)
         numbers = dict(named.values_list("pk", "quota__indicator__indicator_no"))
-        for row in outcome.accepted:
-            row.number = numbers[row.pk]
-        return done(outcome, verb=verb, next=_back(year), numbers=numbers, no="number")
+        return done(outcome, verb=verb, next=_back(year), numbers=numbers, no="")
 
     return perform(request, desk, do, failed=lambda error: _page(request, desk, error))
 
