@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from budget.document_states import CLERK, DOCUMENT_FLOW, LEADER, DocumentState
 from budget.entries import Context, Posting, lock_balances, post
@@ -59,18 +59,21 @@ def save_document(*, given: DocumentInput, clerk: Actor, now: datetime, action_k
         return made_before(made, keys)[0]
     kind, doc_no = _head(given, context, None)
     lines = read_lines(kind, given.lines, context)
-    document = IndicatorDocument.objects.create(
-        adm_div_code=context.adm_div_code,
-        fiscal_year=context.fiscal_year,
-        kind=kind,
-        doc_no=doc_no,
-        amount=_sum_of(kind, lines),
-        note=given.note[:200],
-        leader_reasons=_reasons(kind, lines),
-        created_by_id=person_id,
-        created_at=now,
-        action_key=action_key or None,
-    )
+    try:
+        document = IndicatorDocument.objects.create(
+            adm_div_code=context.adm_div_code,
+            fiscal_year=context.fiscal_year,
+            kind=kind,
+            doc_no=doc_no,
+            amount=_sum_of(kind, lines),
+            note=given.note[:200],
+            leader_reasons=_reasons(kind, lines),
+            created_by_id=person_id,
+            created_at=now,
+            action_key=action_key or None,
+        )
+    except IntegrityError as error:  # somebody else has just used the number
+        raise Conflict("该文号已登记过同类指标文。", field="doc_no", doc_no=doc_no) from error
     _store(lines, document)
     return document
 

@@ -151,15 +151,23 @@ def submit_plans(*, plan_ids: Sequence[UUID], clerk: Actor, now: datetime) -> Ou
     outcome = judge(plans, plan_ids, check)
     if not outcome.accepted:
         return outcome
-    chosen = choose_chains(context.adm_div_code, {plan.id: chain_facts(plan) for plan in outcome.accepted})
-    start_on_chains(outcome.accepted, chosen, on=context.business_date, at=now)
-    for plan in outcome.accepted:
-        plan.content_digest = plan_digest(plan)
-    values = sorted((p.id, p.chain_id, p.node, p.content_digest) for p in outcome.accepted)
-    update_from_values(SpendingPlan, {"chain_id": "uuid", "node": "smallint", "content_digest": "text"}, values)
+    enter_review(outcome.accepted, CHAIN_KIND, context)
     move(PLAN_FLOW, outcome.accepted, "submit", by=clerk, at=now)
-    post([_submitted(plan, 1, "plan", quotas) for plan in outcome.accepted], context)
+    post([submitted_posting(plan, 1, "plan", quotas) for plan in outcome.accepted], context)
     return outcome
+
+
+def enter_review(plans: Sequence[SpendingPlan], chain_kind: str, context: Context) -> None:
+    """Put locked plans at the first node of the chain that fits, with the digest of what will be approved; a step.
+
+    :raises ReviewChainMissing: if the region has no chain of this kind.
+    """
+    chosen = choose_chains(context.adm_div_code, {plan.id: chain_facts(plan, chain_kind) for plan in plans})
+    start_on_chains(plans, chosen, on=context.business_date, at=context.at)
+    for plan in plans:
+        plan.content_digest = plan_digest(plan)
+    values = sorted((p.id, p.chain_id, p.node, p.content_digest) for p in plans)
+    update_from_values(SpendingPlan, {"chain_id": "uuid", "node": "smallint", "content_digest": "text"}, values)
 
 
 @transaction.atomic(durable=True)
@@ -175,10 +183,10 @@ def cancel_plans(*, plan_ids: Sequence[UUID], clerk: Actor, now: datetime) -> Ou
     return outcome
 
 
-def chain_facts(plan: SpendingPlan) -> ChainFacts:
+def chain_facts(plan: SpendingPlan, kind: str) -> ChainFacts:
     """Return what the choice of a plan's review chain may depend on."""
     return ChainFacts(
-        kind=CHAIN_KIND,
+        kind=kind,
         amount=plan.amount,
         payment_mode=plan.payment_mode,
         fund_nature=plan.indicator.fund_nature,
@@ -331,7 +339,7 @@ def return_plans(
     move(PLAN_FLOW, outcome.accepted, "return", by=reviewer, at=now, reason_code=reason_code, reason=reason)
     quotas = _quotas_reduced(outcome.accepted)
     lock_balances([plan.indicator_id for plan in outcome.accepted], quotas.values())
-    post([_submitted(plan, -1, "plan_release", quotas) for plan in outcome.accepted], context)
+    post([submitted_posting(plan, -1, "plan_release", quotas) for plan in outcome.accepted], context)
     SpendingPlan.objects.filter(pk__in=[p.id for p in outcome.accepted]).update(revision=F("revision") + 1)
     return outcome
 
@@ -352,7 +360,7 @@ def settle_plans(plans: Sequence[SpendingPlan], context: Context) -> None:
     post(postings + [_posting(plan, "plan_reduced", indicator={"planned": -plan.amount}) for plan in reduced], context)
 
 
-def _submitted(plan: SpendingPlan, sign: int, kind: str, quotas: Mapping[UUID, UUID]) -> Posting:
+def submitted_posting(plan: SpendingPlan, sign: int, kind: str, quotas: Mapping[UUID, UUID]) -> Posting:
     """What a plan takes when it is submitted (sign 1), or gives back when it is returned (−1)."""
     if plan.kind == SpendingPlan.Kind.REDUCE:
         kind = {"plan": "reduce_quota", "plan_release": "reduce_release"}[kind]

@@ -19,6 +19,7 @@ from budget.documents import (
 )
 from budget.income import IncomeInput, decide_incomes, record_income
 from budget.indicator_import import import_indicators
+from budget.month_end import lapse_unused_plans
 from budget.notifying import issue_quota_notices, prepare_notice_sealing, seal_quota_notices
 from budget.opening import OpeningIndicator, import_clearing_limit, import_indicator
 from budget.planning import (
@@ -55,6 +56,7 @@ __all__ = [
     "import_indicators",
     "issue_documents",
     "issue_quota_notices",
+    "lapse_unused_plans",
     "prepare_notice_sealing",
     "prepare_plan_decision",
     "propose_cancellations",

@@ -23,6 +23,7 @@ PLAN_FLOW = StateMachine(
     # action     from           to            who
     M("submit",  P.DRAFT,       P.IN_REVIEW,  "unit_clerk"),
     M("submit",  P.RETURNED,    P.IN_REVIEW,  "unit_clerk"),
+    M("lapse",   P.DRAFT,       P.IN_REVIEW,  "reconciler"),
     M("advance", P.IN_REVIEW,   P.IN_REVIEW,  _REVIEWERS),
     M("countersign", P.IN_REVIEW, P.IN_REVIEW, _REVIEWERS),
     M("approve", P.IN_REVIEW,   P.APPROVED,   _REVIEWERS),

@@ -241,7 +241,7 @@ def _closing_postings(
                 if indicator.parent_id is not None:
                     upwards[indicator.parent_id, row.id, kind] += amount
         if indicator.layer == Layer.UNIT:
-            unplanned = indicator.amount_paid - indicator.amount_refunded - indicator.amount_planned
+            unplanned = min(indicator.amount_paid - indicator.amount_refunded - indicator.amount_planned, ZERO)
             unused = quota.amount_available if quota is not None else ZERO
             if unplanned or unused:
                 yield replace(

@@ -10,9 +10,9 @@ from dashboards.views import (
     clearing,
     contracts,
     delegations,
+    documents,
     dwell,
     emergency,
-    documents,
     evidence,
     exchange,
     income,
@@ -228,4 +228,5 @@ urlpatterns = [
     path("year-end/cancellations/", year_end.cancellations, name="quota-cancellations"),
     path("year-end/close/", year_end.close, name="year-close"),
     path("plans/cancel/", plans.cancel, name="plan-cancel"),
+    path("plans/lapse/", plans.lapse, name="plan-lapse"),
 ]

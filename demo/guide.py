@@ -40,7 +40,7 @@ def what_to_try(base_url: str) -> str:
   u101001-jb 教育局经办    u101001-fh 复核    u101001-fz 负责人    u101001-yz 印鉴
   u101002-jb 一中经办      u205001-jb 公安局经办（-fh、-fz、-yz 同上）
   ys-jb / ys-fz 预算科     jkw-sh / xzzf-sh 业务科    gk-jh 计划    gk-sh 支付审核    gk-kz 国库科长
-  gk-zd 制单    gk-yz 印鉴    gk-dz 对账    gk-jk 监控    admin 系统管理（{base_url}/admin/）
+  gk-zd 制单    gk-yz 印鉴    gk-dz 对账    gk-jk 监控    ld-fg 分管领导    admin 系统管理（{base_url}/admin/）
 
 可以试试
   1. 用 gk-dz 打开「对账与日结」，看六张对账单与日结；再到「业务日」开 2026-06-16。

@@ -97,6 +97,7 @@ CHAINS = {
     "payment_special": [(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "payment_reviewer")],
     "payment_unit_funds": [(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "payment_reviewer")],
     "plan": [(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "plan_reviewer")],
+    "plan_lapse": [("plan_reviewer", "0.00")],
 }
 
 

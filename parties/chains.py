@@ -40,6 +40,7 @@ KINDS = {
     "payment_special": "专户支付",
     "payment_unit_funds": "单位资金支付",
     "plan": "用款计划",
+    "plan_lapse": "计划月末失效",
 }
 PAYMENT_POSTS = (
     Post.UNIT_REVIEWER,
@@ -58,7 +59,7 @@ def kind_label(kind: str) -> str:
 
 def posts_for(kind: str) -> tuple[Post, ...]:
     """Which posts the tables of moves let decide on this kind of document."""
-    return PLAN_POSTS if kind == "plan" else PAYMENT_POSTS
+    return PLAN_POSTS if kind.startswith("plan") else PAYMENT_POSTS
 
 
 @transaction.atomic(durable=True)

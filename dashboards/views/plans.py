@@ -7,13 +7,14 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
-from budget.models import SpendingPlan
+from budget.models import BudgetYear, SpendingPlan
 from budget.selectors import indicators_for
 from budget.services import (
     PlanInput,
     approve_plans,
     cancel_plans,
     issue_quota_notices,
+    lapse_unused_plans,
     return_plans,
     save_plans,
     submit_plans,
@@ -98,6 +99,7 @@ def _list(request: HttpRequest, desk: Desk, error: TreasuryError | None = None) 
         "clerk": clerk,
         "indicators": list(indicators_for(desk.actor, desk.fiscal_year).filter(quota__isnull=False)) if clerk else [],
         "kinds": SpendingPlan.Kind.choices,
+        "lapses": desk.holds("reconciler") and _lapses(desk),
         "months": range(1, 13),
         "month_now": desk.day.date.month if desk.day else desk.now.month,
         "submittable": (PlanState.DRAFT, PlanState.RETURNED),
@@ -105,6 +107,13 @@ def _list(request: HttpRequest, desk: Desk, error: TreasuryError | None = None) 
         "errors": {_field(f.field): f.message for f in findings},
     }
     return render(request, "plans/list.html", context, status=error.http_status if error else 200)
+
+
+def _lapses(desk: Desk) -> bool:
+    """Whether the region's plans are good for their month only."""
+    valid = BudgetYear.PlanValidity.MONTH
+    rows = BudgetYear.objects.filter(adm_div_code=desk.actor.adm_div_code, fiscal_year=desk.fiscal_year)
+    return rows.filter(plan_validity=valid, state="open").exists()
 
 
 def _field(name: str) -> str:
@@ -137,6 +146,19 @@ def cancel(request: HttpRequest, desk: Desk) -> HttpResponse:
         ids = chosen(request)
         outcome = cancel_plans(plan_ids=ids, clerk=desk.actor, now=desk.now)
         return done(outcome, verb="作废", next=reverse("plan-list"), numbers=_numbers(ids), no="plan_no")
+
+    return perform(request, desk, do, failed=lambda error: _list(request, desk, error))
+
+
+@action("plan-list")
+@officer("reconciler")
+def lapse(request: HttpRequest, desk: Desk) -> HttpResponse:
+    """Take back what is unused of the plans of a month that has ended."""
+
+    def do() -> Done:
+        plans = lapse_unused_plans(month=month_of(request.POST), reconciler=desk.actor, now=desk.now)
+        items = [accepted_item(plan, plan.plan_no) for plan in plans]
+        return Done(f"月末失效：生成 {len(plans)} 条调减，待计划审核", reverse("plan-list"), items)
 
     return perform(request, desk, do, failed=lambda error: _list(request, desk, error))
 

@@ -25,7 +25,11 @@ from tests.conftest import NOW
 CLERK = {"unit_clerk"}
 REVIEWERS = {"unit_reviewer", "section_reviewer", "plan_reviewer"}
 PLANS = {
-    "draft": {"submit": ("in_review", CLERK), "cancel": ("cancelled", CLERK)},
+    "draft": {
+        "submit": ("in_review", CLERK),
+        "cancel": ("cancelled", CLERK),
+        "lapse": ("in_review", {"reconciler"}),
+    },
     "in_review": {
         "advance": ("in_review", REVIEWERS),
         "countersign": ("in_review", REVIEWERS),

@@ -7,10 +7,13 @@ import pytest
 
 from budget import services
 from budget.errors import ClearingLimitExceeded
-from budget.models import ClearingLimit, QuotaNotice, SpendingPlan
+from budget.models import BudgetYear, ClearingLimit, QuotaNotice, SpendingPlan
 from core.errors import TreasuryError
 from core.outcomes import Outcome
 from demo import world
+from reconciliation.audit.findings import Scope
+from reconciliation.audit.invariants import INVARIANTS
+from reconciliation.audit.runner import examine
 from tests import acts
 from tests.budget.test_quota_notices import notify, seal
 from tests.conftest import NOW
@@ -120,6 +123,10 @@ def test_an_authorised_reduction_goes_out_negative_and_counts_when_the_bank_conf
     assert answer.outcome == "applied", answer
     assert SpendingPlan.objects.get(pk=plan.pk).state == "arrived"
     assert standing("I5") == (D("310000.00"), D("10000.00"))
+    approved("I6", "5.00")
+    submit("I6", written("I6", "6.00")).raise_if_refused()
+    audit = [examine(i, Scope(world.REGION, NOW)) for i in INVARIANTS if i.id in ("I02", "I03", "I04", "I17")]
+    assert [(result.id, result.samples) for result in audit if result.status != "ok"] == []
 
 
 def test_grants_and_reductions_are_never_in_one_notice(city):
@@ -149,3 +156,59 @@ def test_of_a_reduction_and_a_payment_for_the_same_money_exactly_one_wins(real_c
     [refusal] = [error for answer in answers for error in answer.refused.values()]
     assert refusal.code == "quota_exceeded"
     assert world.indicator("I6").quota.amount_available in (D("0.00"), D("599999.99"))
+
+
+# Month-end ----------------------------------------------------------------------------------------------------------
+
+
+def lapse(month=6, who="gk-dz"):
+    return services.lapse_unused_plans(month=month, reconciler=world.officer(who), now=NOW)
+
+
+@pytest.fixture
+def monthly(city):
+    BudgetYear.objects.update(plan_validity="month")
+    return city
+
+
+def test_what_a_month_leaves_unused_is_taken_back(monthly, bank_b):
+    approved("I6", "1000.00", "normal")
+    clerk = world.officer("u205001-jb")
+    given = services.PlanInput(world.indicator("I6").id, 7, D("5000.00"))
+    [july] = services.save_plans(inputs=[given], clerk=clerk, now=NOW)
+    submit("I6", july).raise_if_refused()
+    for who in REVIEWERS["I6"]:
+        services.approve_plans(plan_ids=[july.id], reviewer=world.officer(who), now=NOW).raise_if_refused()
+    acts.submit(acts.draft("I6", "300.00")).raise_if_refused()
+
+    plans = {plan.indicator.indicator_no: plan for plan in lapse()}
+
+    assert set(plans) == {"I1", "I2", "I3", "I4", "I5", "I6"}
+    assert plans["I6"].amount == D("600700.00")  # 600,000 + 1,000 − 300 under way; July's 5,000 stay
+    assert standing("I6")[1] == D("5000.00") and standing("I5")[1] == D("0.00")
+    assert lapse() == []
+    reviewer = world.officer("gk-jh")
+    services.approve_plans(plan_ids=acts.ids(plans.values()), reviewer=reviewer, now=NOW).raise_if_refused()
+    assert standing("I6")[0] == D("1600000.00") + D("6000.00") - D("600700.00")
+    assert standing("I5")[0] == D("330000.00")
+    notify(plans["I5"]).raise_if_refused()
+    notice = QuotaNotice.objects.get()
+    seal(notice).raise_if_refused()
+    [answer] = bank_b.send(bank_b.arrival("DZ1", notice))
+    assert answer.outcome == "applied" and standing("I5")[0] == D("300000.00")
+    audit = [examine(i, Scope(world.REGION, NOW)) for i in INVARIANTS if i.id in ("I02", "I03", "I04", "I17")]
+    assert [(result.id, result.samples) for result in audit if result.status != "ok"] == []
+
+
+def test_where_plans_roll_over_nothing_lapses(city):
+    with pytest.raises(TreasuryError) as refusal:
+        lapse()
+    assert (refusal.value.code, refusal.value.field) == ("conflict", "plan_validity")
+
+
+@pytest.mark.parametrize(("month", "who", "code"), [(7, "gk-dz", "plan_invalid"), (6, "gk-jh", "role_required")])
+def test_only_the_reconciler_ends_a_month_that_has_begun(monthly, month, who, code):
+    with pytest.raises(TreasuryError) as refusal:
+        lapse(month, who)
+    assert refusal.value.code == code
+    assert SpendingPlan.objects.count() == 0

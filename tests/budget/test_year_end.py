@@ -405,6 +405,10 @@ def test_of_a_submit_and_the_close_exactly_one_wins(real_city):
 
 
 SPOILT = {
+    """UPDATE budget_indicatorentry SET indicator_id = (SELECT id FROM budget_budgetindicator WHERE indicator_no = 'I1')
+        WHERE kind = 'carry_out' AND indicator_id = (SELECT id FROM budget_budgetindicator
+                                                      WHERE indicator_no = 'I2')""": "budget_indicatorentry",
+    "UPDATE budget_indicatorentry SET planned_change = 0 WHERE kind = 'lapse'": "budget_budgetindicator",
     "UPDATE budget_carryover SET amount = amount - 1 WHERE amount > 1": "budget_carryover",
     """UPDATE budget_indicatorentry SET total_change = total_change + 1 WHERE kind = 'carry_in'""": "budget_carryover",
     "UPDATE budget_budgetindicator SET sanbao = 'livelihood' WHERE fiscal_year = 2027": "budget_carryover",

@@ -274,12 +274,15 @@ def test_refund_of_what_was_never_cleared_is_refused_by_pboc(
     assert carry(bank_a, pboc, parties, {"2302"})[0]["code"] == "original_not_cleared"
 
 
-def test_quota_notice_is_announced(bank_b: App, fin: Party) -> None:
-    assert fin.push(bank_b, fin.body(quota_notice("SQ0001", "120000.00")))[0]["outcome"] == "accepted"
+@pytest.mark.parametrize("amount", ["120000.00", "-20000.00"])
+def test_quota_notice_is_announced(bank_b: App, fin: Party, amount: str) -> None:
+    """A grant, and a reduction."""
+    assert fin.push(bank_b, fin.body(quota_notice("SQ0001", amount)))[0]["outcome"] == "accepted"
     assert desk(bank_b, "arrive") == {"sent": ["DZ0001"]}
     assert desk(bank_b, "arrive") == {"sent": []}
     (arrival,) = sent(bank_b, FIN, "2104")
-    assert (arrival.main["OriVoucherNo"], arrival.main["PlanAmt"]) == ("SQ0001", "120000.00")
+    assert (arrival.main["OriVoucherNo"], arrival.main["PlanAmt"]) == ("SQ0001", amount)
+    assert [line["PlanAmt"] for line in arrival.details] == [amount]
 
 
 def test_automatic_bank_holds_receipts_until_told(bank_a: App, fin: Party, parties: dict[str, Party]) -> None:

@@ -84,7 +84,7 @@ WITH posted AS (
            sum(planned_change) AS planned
       FROM budget_indicatorentry e
      WHERE kind <> 'opening' AND (document_type = 'budget.IndicatorDocument'
-            OR (total_change <> 0 OR frozen_change <> 0) AND document_type NOT IN ('budget.CarryOver'))
+            OR (total_change <> 0 OR frozen_change <> 0) AND document_type <> 'budget.CarryOver')
        AND {in_region("e")} GROUP BY 1, 2
 ), decided AS (
     SELECT d.id, x.indicator_id, d.doc_no, x.total, x.frozen, x.planned
@@ -183,7 +183,8 @@ SELECT 'budget_budgetindicator' AS "table", i.id::text AS id,
 """
 
 # Documents that move plan or quota besides plans; what they do is asked by I03 and I23.
-_NOT_PLANS = "'budget.IndicatorDocument', 'budget.CarryOver', 'budget.QuotaCancellation'"
+_GIVEN_UP = "'budget.CarryOver', 'budget.QuotaCancellation'"
+_NOT_PLANS = f"'budget.IndicatorDocument', {_GIVEN_UP}"
 
 _PLANNED = f"""
 WITH posted AS (
@@ -211,7 +212,7 @@ _GRANTED = f"""
 WITH posted AS (
     SELECT x.document_id, q.indicator_id, sum(granted_change) AS amount
       FROM budget_quotaentry x JOIN budget_quota q ON q.id = x.quota_id
-     WHERE kind <> 'opening' AND granted_change <> 0 AND document_type NOT IN ({_NOT_PLANS}) AND {in_region("x")}
+     WHERE kind <> 'opening' AND granted_change <> 0 AND document_type NOT IN ({_GIVEN_UP}) AND {in_region("x")}
      GROUP BY 1, 2
 ), plans AS (
     SELECT i.id, i.indicator_id, i.income_no AS plan_no, i.amount FROM budget_unitincome i

@@ -33,6 +33,29 @@ SELECT 'budget_carryover' AS "table", COALESCE(d.id, p.document_id)::text AS id,
        <> (COALESCE(p.gone, 0), COALESCE(p.recovered, 0), COALESCE(p.came, 0), COALESCE(p.came_anywhere, 0))
 """
 
+# What is posted for a carry-over touches its indicator, the one above, and the next year's: nothing else, and only once
+# it is applied. The one above loses as much as the one below.
+_STRAY = f"""
+SELECT 'budget_indicatorentry' AS "table", min(e.id::text) AS id,
+       concat('结转 ', e.document_id, ' 的记账落在其他指标、未经执行，或与上级指标不一致') AS explanation,
+       COALESCE(sum(e.total_change) FILTER (WHERE e.indicator_id = i.parent_id), 0)
+           - COALESCE(sum(e.total_change) FILTER (WHERE e.indicator_id = i.id), 0) AS delta
+  FROM budget_indicatorentry e
+  LEFT JOIN budget_carryover c ON c.id = e.document_id AND c.state = 'applied'
+  LEFT JOIN budget_budgetindicator i ON i.id = c.indicator_id
+ WHERE (e.document_type = 'budget.CarryOver' OR e.kind IN ('carry_out', 'recover_unused', 'carry_in', 'lapse'))
+   AND {in_region("e")}
+ GROUP BY e.document_id, i.id
+HAVING bool_or(c.id IS NULL OR e.document_type <> 'budget.CarryOver'
+               OR e.kind NOT IN ('carry_out', 'recover_unused', 'carry_in', 'lapse'))
+    OR bool_or(e.indicator_id IS DISTINCT FROM i.id AND e.indicator_id IS DISTINCT FROM i.parent_id
+               AND e.indicator_id IS DISTINCT FROM c.next_indicator_id)
+    OR i.parent_id IS NOT NULL AND (sum(e.total_change) FILTER (WHERE e.indicator_id = i.parent_id),
+                                    sum(e.planned_change) FILTER (WHERE e.indicator_id = i.parent_id))
+       IS DISTINCT FROM (sum(e.total_change) FILTER (WHERE e.indicator_id = i.id),
+                         sum(e.total_change) FILTER (WHERE e.indicator_id = i.id))
+"""
+
 _SUMS = f"""
 SELECT 'budget_budgetyear' AS "table", y.id::text AS id,
        concat(y.fiscal_year, ' 年度结转 ', s.gone, '，下一年度期初结转 ', s.came) AS explanation,
@@ -77,6 +100,11 @@ SELECT x."table", x.id::text AS id,
       FROM budget_budgetindicator i JOIN budget_indicatorentry e ON e.indicator_id = i.id
      WHERE (i.adm_div_code, i.fiscal_year) = (y.adm_div_code, y.fiscal_year) GROUP BY i.id
     UNION ALL
+    SELECT 'budget_budgetindicator', i.id, concat('指标 ', i.indicator_no, ' 的计划'),
+           GREATEST(sum(e.planned_change - e.paid_change + e.refunded_change), 0)
+      FROM budget_budgetindicator i JOIN budget_indicatorentry e ON e.indicator_id = i.id
+     WHERE (i.adm_div_code, i.fiscal_year) = (y.adm_div_code, y.fiscal_year) AND i.layer = 'unit' GROUP BY i.id
+    UNION ALL
     SELECT 'budget_quota', q.id, '额度',
            sum(e.granted_change - e.reserved_change - e.spent_change + e.refunded_change)
       FROM budget_quota q JOIN budget_quotaentry e ON e.quota_id = q.id
@@ -117,6 +145,7 @@ I23 = Invariant(
     "跨年结转相等，已年结年度无余额",
     (
         SqlCheck("Each carry-over goes out, is recovered and comes in as approved, once.", _CARRIED),
+        SqlCheck("Entries of a carry-over stand on its own indicators, equal above and below.", _STRAY),
         SqlCheck("Σ carried out of a year = Σ carried into the next.", _SUMS),
         SqlCheck("What is carried over keeps its codes and tags and names the year it comes from.", _SAME_MONEY),
         SqlCheck("A closed year has no balance, reservation, freeze, quota or clearing limit left.", _CLOSED),
