@@ -78,7 +78,10 @@ _NOTED_LATER = ["scope", "attachment_required", "hint", "basis"]
 
 
 @pghistory.track(
-    fields=["id", "adm_div_code", "code", "version", *_NOTED_FIRST], meta=recorded("monitoring_monitoringrule")
+    fields=["id", "adm_div_code", "code", "version", *_NOTED_FIRST],
+    obj_field=pghistory.ObjForeignKey(related_name="events"),
+    model_name="MonitoringRuleEvent",
+    meta=recorded("monitoring_monitoringrule"),
 )
 @pghistory.track(
     pghistory.InsertEvent("reach_insert"),

@@ -9,6 +9,7 @@ from django.db import DatabaseError, connection, transaction
 
 from core.errors import NotFound, RoleRequired, TransitionNotAllowed, ValidationFailed
 from demo import world
+from evidence import kinds
 from monitoring import changes, registers, services
 from monitoring.changes import Settings
 from monitoring.errors import ChangeOpen, ReasonRequired, RuleIsHard, SecondPersonNeeded
@@ -182,6 +183,16 @@ def test_raw_sql_cannot_enable_alone_or_change_what_was_proposed():
             cursor.execute(sql)
     change.refresh_from_db()
     assert change.state == "proposed"
+
+
+def test_facts_noted_before_rules_had_a_scope_still_have_the_same_columns():
+    """Their proof is over exactly these; what came later is a kind of its own."""
+    first = {"id", "adm_div_code", "code", "version", "severity", "action", "parameters", "enabled"}
+    about = {"pgh_id", "pgh_created_at", "pgh_label"}
+    before, later = kinds.find("changed.monitoring_monitoringrule"), kinds.find("changed.monitoring_rule_reach")
+
+    assert set(before.columns) == about | first | {"valid_from", "valid_to"}
+    assert {"scope", "attachment_required", "hint", "basis"} <= set(later.columns)
 
 
 # Registers ----------------------------------------------------------------------------------------------------------
