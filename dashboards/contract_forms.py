@@ -55,6 +55,12 @@ class RowsForm:
         }
         return cls(values, rows)
 
+    @staticmethod
+    def drawn(post: QueryDict, kind: str) -> int:
+        """How many rows of a kind the page had, the empty ones too."""
+        matches = (_ROW_KEY.fullmatch(key) for key in post)
+        return len({match[2] for match in matches if match is not None and match[1] == kind})
+
     def at_least(self, kind: str, count: int, blank: Row) -> None:
         """Add empty rows to write into."""
         rows = self.rows.setdefault(kind, [])

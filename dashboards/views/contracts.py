@@ -14,6 +14,7 @@ from budget.selectors import indicators_for
 from contracts import services
 from contracts.deciding import ACTIONS
 from contracts.models import Contract, ContractTerm, SupplementaryContract
+from contracts.rules import MAX_TERMS
 from contracts.selectors import executions, visible_contracts, visible_projects
 from contracts.states import CONTRACT_FLOW, PAYABLE, ContractState, ProjectState, SupplementState
 from core.errors import NotFound, TransitionNotAllowed, TreasuryError
@@ -39,6 +40,7 @@ from dashboards.refusals import findings_of
 from parties.models import BudgetUnit
 
 _FRESH = {"prepayment_cap": "30", "interim_cap": "100"}
+_MOST_ROWS = MAX_TERMS  # of any kind: what is more is refused when it is saved
 _BLANK_TERM = dict.fromkeys(TERM_FIELDS, "")
 _STATES = dict(ContractState.choices)
 WAITING = "supplement"  # the filter of contracts with a supplement that waits for a decision
@@ -138,11 +140,16 @@ def _detail(
         "me": desk.actor.person_id,
         "indicators": list(indicators_for(desk.actor, desk.fiscal_year)) if clerk else [],
         "form": form,
-        "findings": [(row_id(f.field), f) for f in findings],
-        "errors": {row_id(f.field): f.message for f in findings},
+        "findings": [(_id_at(at, f.field), f) for f in findings],
+        "errors": {_id_at(at, f.field): f.message for f in findings},
         "at": at,
     }
     return render(request, "contracts/detail.html", context, status=error.http_status if error else 200)
+
+
+def _id_at(form: str, field: str) -> str:
+    """The id of an input: acceptance and certificate stand on one page and have fields of the same name."""
+    return f"{form}-{field}" if form in ("accept", "certify") else row_id(field)
 
 
 def _shares(contract: Contract, execution: Any) -> list[dict[str, Any]]:
@@ -214,7 +221,8 @@ def form_rows(request: HttpRequest, desk: Desk) -> HttpResponse:
     form = RowsForm.from_post(request.POST, CONTRACT_ROWS)
     kind = request.POST.get("add", "")
     if kind in CONTRACT_ROWS:
-        form.at_least(kind, len(form.rows[kind]) + 1, dict.fromkeys(CONTRACT_ROWS[kind], ""))
+        rows = min(RowsForm.drawn(request.POST, kind) + 1, _MOST_ROWS)
+        form.at_least(kind, rows, dict.fromkeys(CONTRACT_ROWS[kind], ""))
     pk = uuid_or_none(request.POST.get("pk"))
     return _page(request, desk, form, _find(desk, pk) if pk else None)
 

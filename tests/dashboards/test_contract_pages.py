@@ -80,7 +80,7 @@ def test_the_form_comes_back_with_every_finding_at_its_field(at):
 
 def test_a_row_more_is_drawn_and_nothing_is_saved(at):
     page = at("u101002-jb").post("/contracts/form-rows/", form(add="terms")).content.decode()
-    assert 'name="terms-2-stage"' in page and 'value="首付款"' in page
+    assert 'name="terms-3-stage"' in page and 'name="terms-4-stage"' not in page and 'value="首付款"' in page
     page = at("u101002-jb").post("/contracts/form-rows/", form(add="accounts")).content.decode()
     assert 'name="accounts-1-account_no"' in page
     assert not Contract.objects.filter(contract_no="C-1").exists()
@@ -113,7 +113,8 @@ def test_an_acceptance_that_is_refused_says_why_on_the_same_page(at):
     fields = {"certificate_no": "YS-1", "amount": "100000.01", "accepted_on": "2026-06-15", "accepted_by": "陈志远"}
     response = at("u101002-fh").post(f"/contracts/{contract.pk}/accept/", fields)
     assert response.status_code == 422
-    assert "超过合同金额" in response.content.decode() and 'value="YS-1"' in response.content.decode()
+    page = response.content.decode()
+    assert 'value="YS-1"' in page and 'href="#accept-amount"' in page and 'id="e-accept-amount"' in page
     assert not Acceptance.objects.filter(contract=contract).exists()
 
 
