@@ -9,7 +9,7 @@ import time
 
 from launcher.environment import ROOT, Run
 
-TYPED = ("core", "evidence", "budget", "payments", "vouchers", "seals", "signer", "ukey_agent", "verifier")
+TYPED = ("core", "evidence", "budget", "contracts", "payments", "vouchers", "seals", "signer", "ukey_agent", "verifier")
 
 
 def run_all() -> int:

@@ -210,7 +210,7 @@ def limit(organisation: str, mode: str) -> str:
 
 def everything() -> dict[str, list[str]]:
     """Every business row there is, to show that a refusal changed nothing; what partners sent is not among it."""
-    labels = ("core", "parties", "budget", "payments", "monitoring", "vouchers", "seals")
+    labels = ("core", "parties", "budget", "contracts", "payments", "monitoring", "vouchers", "seals")
     seen = {}
     with connection.cursor() as cursor:
         for model in [m for label in labels for m in apps.get_app_config(label).get_models()]:
