@@ -117,6 +117,9 @@ def test_the_delegator_cannot_decide_again_after_his_delegate(city):
     acts.with_quota("I4", "900000.00")
     request = acts.draft("I4", "500000.00")
     acts.submit(request).raise_if_refused()
+    services.dispose_held_requests(
+        request_ids=[request.id], officer=world.officer("gk-jk"), passed=True, reason="已核实", now=NOW
+    ).raise_if_refused()
     for who in ("u101002-fh", "jkw-sh"):
         acts.approve(who, request).raise_if_refused()
     approve(request, acting(delegate("gk-sh", "gk-jh"), "gk-jh")).raise_if_refused()

@@ -16,10 +16,12 @@ from parties.leaving import let_go
 from parties.models import Delegation, EmergencyPost, Person, PostAssignment, User
 from parties.selectors import actor_of
 from parties.services import grant_post
+from seals.models import OfficerCertificate
 from signer.facts import _posts
 from tests import acts
 from tests.conftest import NOW
 from tests.parties.test_delegating import delegate
+from tests.ukeys import Hand
 
 
 @pytest.fixture
@@ -71,12 +73,8 @@ def test_who_has_left_gets_no_post(admins):
 
 
 def test_the_certificate_goes_with_the_person(admins):
-    from tests.ukeys import ukeys_required
-
-    ukeys_required()
-    from seals.models import OfficerCertificate
-
-    row = OfficerCertificate.objects.filter(status="active").select_related("person").first()
+    Hand("gk-sh")
+    row = OfficerCertificate.objects.get(person=user("gk-sh").person, status="active")
     let_go(person_id=row.person_id, on=world.DAY, by=admins[0], now=NOW)
     row.refresh_from_db()
     assert (row.status, row.revoke_reason, row.revoked_at) == ("revoked", "离岗", NOW)

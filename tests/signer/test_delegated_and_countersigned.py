@@ -8,7 +8,7 @@ from django.utils import timezone
 from core.calendar import open_day
 from demo import world
 from parties.delegating import acting_for
-from parties.models import ReviewChain, ReviewDecision
+from parties.models import Delegation, PostAssignment, ReviewChain, ReviewDecision
 from payments import services
 from tests import acts
 from tests.conftest import NOW
@@ -18,16 +18,23 @@ from tests.signer.scene import by, holds, order_of, person, refused, seal, tampe
 
 @pytest.fixture
 def delegated(asked):
-    """A direct payment whose payment reviewer was acted for by the chief; its voucher waits for the seal."""
+    """A direct payment whose payment reviewer was acted for by the chief; its voucher waits for the seal.
+
+    The city stands for the whole file: what a test tampers with is put back.
+    """
+    delegation = Delegation.objects.first() or delegate("gk-sh", "gk-kz")
+    posts = list(PostAssignment.objects.filter(post__in=("payment_reviewer", "seal_keeper")))
     request = acts.draft("I4", "12.34")
     acts.submit(request).raise_if_refused()
     for who in ("u101002-fh", "jkw-sh"):
         acts.approve(who, request).raise_if_refused()
-    delegation = delegate("gk-sh", "gk-kz")
     actor = acting_for(world.officer("gk-kz"), delegation.pk, on=world.DAY)
     services.approve_payment_requests(request_ids=[request.id], reviewer=actor, now=NOW).raise_if_refused()
     acts.issue(request).raise_if_refused()
-    return acts.fresh(request)[0]
+    yield acts.fresh(request)[0]
+    with tampering("parties_delegation", "parties_postassignment"):
+        for row in (delegation, *posts):
+            row.save()
 
 
 def test_what_a_delegate_approved_is_sealed(delegated):
