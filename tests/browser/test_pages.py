@@ -11,12 +11,16 @@ pytestmark = pytest.mark.browser
 SCREENS = [(1366, 768, "light"), (1366, 768, "dark"), (390, 844, "light")]
 OF_CLERK = ("/", "/payments/", "/payments/new/", "/vouchers/", "/plans/", "/indicators/", "/quotas/", "/vouchers/make/")
 OF_REVIEWER = ("/review/", "/plans/review/")
+OF_BUDGET = (
+    *("/indicators/documents/", "/indicators/documents/new/", "/indicators/documents/new-indicator/"),
+    *("/indicators/import/", "/codes/", "/year-end/"),
+)
 
 
 @pytest.mark.parametrize(("width", "height", "theme"), SCREENS)
 def test_no_page_is_wider_than_the_screen(at, width, height, theme):
     submit(draft("I1", "100.00", "20.00"), draft("I1", "200.00"))
-    for username, paths in (("u101001-jb", OF_CLERK), ("u101001-fh", OF_REVIEWER)):
+    for username, paths in (("u101001-jb", OF_CLERK), ("u101001-fh", OF_REVIEWER), ("ys-jb", OF_BUDGET)):
         page = at(username, width=width, height=height, theme=theme)
         for path in paths:
             page.goto(page.address + path)

@@ -123,6 +123,18 @@ def test_plans_are_reduced_and_given_up_on_their_page(at):
     assert clerk.post_json("/plans/new/", {**form, "kind": "x"})[0] == 422
 
 
+def test_a_month_is_ended_on_the_page_of_plans_where_plans_do_not_roll_over(at):
+    reconciler = at("gk-dz")
+    assert "月末失效" not in reconciler.get("/plans/").content.decode()
+    assert reconciler.post_json("/plans/lapse/", {"month": "6"})[0] == 409
+    BudgetYear.objects.update(plan_validity="month")
+    assert "月末失效" in reconciler.get("/plans/").content.decode()
+    status, answer = reconciler.post_json("/plans/lapse/", {"month": "6"})
+    assert status == 200 and len(answer["accepted"]) == 6
+    assert "调减" in at("gk-jh").get("/plans/review/").content.decode()
+    assert at("gk-jh").post_json("/plans/lapse/", {"month": "6"})[0] == 403
+
+
 def test_a_year_is_ended_on_its_page(at):
     """Every button once: the list of quotas, the bank's and the unit's word, proposals, approval; and the refusal."""
     reconciler, clerk, approver = at("gk-dz"), at("ys-jb"), at("ys-fz")

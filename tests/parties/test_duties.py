@@ -22,7 +22,7 @@ from tests import acts
 
 MAKERS = {"unit_clerk", "budget_clerk", "voucher_maker"}
 REVIEWERS = {"unit_reviewer", "section_reviewer", "plan_reviewer", "monitor_officer", "roster_checker"}
-APPROVERS = {"unit_leader", "budget_approver", "payment_reviewer", "treasury_chief"}
+APPROVERS = {"unit_leader", "budget_approver", "payment_reviewer", "treasury_chief", "bureau_leader"}
 SEALERS = {"unit_sealer", "unit_name_seal", "seal_keeper", "name_seal"}
 RECONCILERS = {"reconciler"}
 ADMINS = {"system_admin", "security_admin", "security_auditor"}
@@ -87,7 +87,7 @@ def insert(user, post, *, unit=None, valid_from=START, valid_to=None):
 
 def test_every_post_stands_in_the_matrix():
     assert set(Post.values) == BUSINESS | ADMINS | WATCHERS
-    assert len(FORBIDDEN) == 3 * 4 + 3 * 4 + 3 + 4 + 4 + 3 * 17 + 3 + 2 + 17 + 2
+    assert len(FORBIDDEN) == 3 * 5 + 3 * 4 + 3 + 5 + 4 + 3 * 18 + 3 + 2 + 18 + 2
 
 
 def test_every_cell_of_the_matrix_of_duties():

@@ -78,6 +78,15 @@ ONE_BY_ONE = [
             RETURNING (SELECT id FROM budget_budgetindicator WHERE layer = 'department')""",
     ),
     Tamper(
+        "carry-over slipped in that leads to money of this year",
+        ("I23",),
+        """INSERT INTO budget_carryover (id, adm_div_code, fiscal_year, indicator_id, unused, amount, must_recover,
+                                         reason, state, created_by_id, next_indicator_id, created_at)
+           SELECT gen_random_uuid(), a.adm_div_code, a.fiscal_year, a.id, 1, 1, false, '', 'proposed', p.id, b.id, now()
+             FROM budget_budgetindicator a, budget_budgetindicator b, parties_person p
+            WHERE a.indicator_no = 'I1' AND b.indicator_no = 'I2' AND p.staff_no = 'LJ-001' RETURNING id""",
+    ),
+    Tamper(
         "plan larger than planned",
         ("I04",),
         "UPDATE budget_spendingplan SET amount = amount + 1 WHERE state = 'approved' RETURNING id",
