@@ -398,4 +398,4 @@ def test_the_history_holds_every_fate(history):
     assert fates == {
         *("draft", "blocked", "in_review", "returned", "vouchered", "sealed", "accepted", "bank_refused"),
         *("paid", "partially_paid", "failed", "cleared", "voided"),
-    } - {"draft"}
+    }
