@@ -9,7 +9,10 @@ import time
 
 from launcher.environment import ROOT, Run
 
-TYPED = ("core", "evidence", "budget", "contracts", "payments", "vouchers", "seals", "signer", "ukey_agent", "verifier")
+TYPED = (
+    *("core", "evidence", "attachments", "budget", "cards", "contracts", "payments", "payroll", "emergency", "vouchers"),
+    *("seals", "signer", "ukey_agent", "verifier"),
+)
 
 
 def run_all() -> int:

@@ -24,8 +24,8 @@ from core.models import BusinessDay
 from parties.chain_rules import may_be_vacant, needed_nodes
 from parties.models import PostAssignment, Region, ReviewDecision, ReviewNode
 from parties.review import skips_of
-from payments.content import content_digest, details_of
-from payments.models import LimitNotice, PaymentDetail, PaymentRequest
+from payments.content import Details, content_digest, details_of
+from payments.models import LimitNotice, PaymentRequest
 from seals.models import ESeal, OfficerCertificate, SealPosition, Stamp, StepSignature
 from seals.signing import Order, Warrant
 from vouchers.codec import decode_content
@@ -533,7 +533,7 @@ def _payments(
 
 def _payment(
     request: PaymentRequest,
-    details: Sequence[PaymentDetail],
+    details: Details,
     limits: Sequence[tuple[UUID, Decimal]],
     needed: Mapping[UUID, tuple[Need, ...]],
     approvals: Mapping[UUID, Any],
