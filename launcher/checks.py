@@ -10,7 +10,18 @@ import time
 from launcher.environment import ROOT, Run
 
 TYPED = (
-    *("core", "evidence", "attachments", "budget", "cards", "contracts", "payments", "payroll", "emergency", "vouchers"),
+    *(
+        "core",
+        "evidence",
+        "attachments",
+        "budget",
+        "cards",
+        "contracts",
+        "payments",
+        "payroll",
+        "emergency",
+        "vouchers",
+    ),
     *("seals", "signer", "ukey_agent", "verifier"),
 )
 
