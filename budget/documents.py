@@ -52,6 +52,11 @@ def save_document(*, given: DocumentInput, clerk: Actor, now: datetime, action_k
     :raises RoleRequired, Conflict: a document number is used once for one kind.
     :raises ValidationFailed, DocumentInvalid: with every finding, lines named as `lines.2.amount`.
     """
+    return write_document(given, clerk, now, action_key=action_key)
+
+
+def write_document(given: DocumentInput, clerk: Actor, now: datetime, *, action_key: str = "") -> IndicatorDocument:
+    """Write down a draft within the caller's transaction; a step. Raises as `save_document` does."""
     context, person_id = _clerks_context(clerk, now)
     keys = [action_key] if action_key else []
     made = {d.action_key or "": d for d in IndicatorDocument.objects.filter(action_key__in=keys)}
@@ -382,4 +387,5 @@ __all__ = [
     "revise_document",
     "save_document",
     "submit_documents",
+    "write_document",
 ]

@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from budget.entries import Context
+from budget.models import BudgetIndicator
 from contracts.models import Acceptance, Contract, ContractAllocation, ContractTerm
 from contracts.rules import ContractInput, contract_findings
 from contracts.states import CONTRACT_FLOW
@@ -66,7 +67,7 @@ def import_contract(
             due_on=term.due_on,
         )
     paid = opening_paid or {}
-    indicators = {row.indicator_no: row for row in unit.budgetindicator_set.filter(**whose)}
+    indicators = {row.indicator_no: row for row in BudgetIndicator.objects.filter(unit=unit, **whose)}
     for no, amount in given.allocations:
         ContractAllocation.objects.create(
             **whose, contract=contract, indicator=indicators[no], amount=amount, opening_paid=paid.get(no, ZERO)

@@ -13,6 +13,7 @@ from core.errors import AmountInvalid, TreasuryError, ValidationFailed
 from core.money import wire_yuan, yuan
 from dashboards.acting import uuid_or_none
 from dashboards.errors import ChoiceInvalid, TextInvalid
+from payments.drafting import reissuable_amount
 from payments.models import InvoiceUse, PaymentDetail, PaymentRequest
 from payments.services import DetailInput, InvoiceInput, RequestInput
 
@@ -89,9 +90,9 @@ class PaymentForm:
 
     @classmethod
     def repeating(cls, request: PaymentRequest, failed: list[PaymentDetail]) -> "PaymentForm":
-        """Fill a new form with the failed rows of a request."""
+        """Fill a new form with what failed or came back of a request."""
         form = cls.from_request(request)
-        form.lines = [_line(detail, detail.pk) for detail in failed]
+        form.lines = [_line(detail, detail.pk) | {"amount": wire_yuan(reissuable_amount(detail))} for detail in failed]
         return form
 
     def overlaid(self, post: QueryDict) -> "PaymentForm":

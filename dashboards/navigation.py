@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from budget.income import incomes_of
-from dashboards import selectors
+from dashboards import exception_queues, selectors
 from dashboards.contract_queues import drafts_to_file, open_supplements, projects_to_approve
 from dashboards.desk import BUREAU_READERS, BUSINESS, READERS, Desk
 from emergency.models import PaperVoucher, Window
@@ -58,6 +58,10 @@ ENTRIES = (
     Entry("delegations", "委托", BUSINESS, "delegated", "支付"),
     Entry("review-dwell", "审核时效", BUREAU_READERS, "", "支付"),
     Entry("alert-list", "动态监控", (*BUREAU_READERS, Post.UNIT_CLERK), "held", "支付"),
+    Entry("recall-list", "撤回与放行", READERS, "recalls", "支付"),
+    Entry("correction-list", "更正", READERS, "corrections", "支付"),
+    Entry("refund-case-list", "待查退款", READERS, "refund_cases", "支付"),
+    Entry("prior-year-list", "以前年度退款", READERS, "", "支付"),
     Entry("voucher-make", "制单", selectors.MAKERS, "make", "凭证"),
     Entry("voucher-seal", "签章", selectors.SEALERS, "seal", "凭证"),
     Entry("voucher-list", "凭证库", READERS, "", "凭证"),
@@ -231,7 +235,7 @@ TODOS = (
     Todo("blocked", "被监控拦截", "去查看", "payment-list", (Post.UNIT_CLERK,), _mine(S.BLOCKED), "?state=blocked"),
     Todo(
         "reissuable",
-        "支付失败可重发",
+        "失败或退款可重发",
         "去重发",
         "payment-list",
         (Post.UNIT_CLERK,),
@@ -250,6 +254,63 @@ TODOS = (
     Todo("papers", "纸质凭证待补录", "去补录", "emergency", (Post.RECONCILER,), _papers(PaperState.PRINTED)),
     Todo("answers", "纸质回单待复核", "去复核", "emergency", (Post.TREASURY_CHIEF,), _papers(PaperState.ENTERED)),
     Todo("cases", "预警案件待办", "去办理", "case-list", (*CASE_UNIT_POSTS, *CASE_VERIFIERS), selectors.cases_to_do),
+    Todo(
+        "recalls",
+        "撤回申请待批准",
+        "去审批",
+        "recall-list",
+        exception_queues.RECALL_DECIDERS,
+        exception_queues.waiting_recalls,
+    ),
+    Todo(
+        "exemptions",
+        "工资截止后放行待批",
+        "去审批",
+        "recall-list",
+        exception_queues.RECALL_DECIDERS,
+        exception_queues.waiting_exemptions,
+    ),
+    Todo(
+        "corrections_review",
+        "待我审核的更正",
+        "去审核",
+        "correction-list",
+        REVIEW_POSTS,
+        exception_queues.corrections_to_review,
+    ),
+    Todo(
+        "corrections_make",
+        "更正待制单",
+        "去制单",
+        "correction-list",
+        (Post.VOUCHER_MAKER,),
+        exception_queues.corrections_to_make,
+    ),
+    Todo(
+        "corrections_seal",
+        "更正凭证待签章",
+        "去签章",
+        "correction-list",
+        selectors.KEEPERS,
+        exception_queues.corrections_to_seal,
+    ),
+    Todo(
+        "refund_cases",
+        "待查退款待认定",
+        "去认定",
+        "refund-case-list",
+        exception_queues.NAMERS,
+        exception_queues.open_cases,
+    ),
+    Todo(
+        "refund_cases_confirm",
+        "待查退款待复核",
+        "去复核",
+        "refund-case-list",
+        exception_queues.CASE_DECIDERS,
+        exception_queues.proposed_cases,
+        "?state=proposed",
+    ),
     Todo("unknown", "发送结果未知", "去查看", "exchange-monitor", EXCHANGE_WATCHERS, selectors.unknown_deliveries),
     Todo(
         "discrepancies",
@@ -277,6 +338,9 @@ NAV_SUM = {
     "contracts": ("filings", "supplements"),
     "emergency": ("windows", "papers", "answers"),
     "documents": ("documents", "documents_to_issue"),
+    "recalls": ("recalls", "exemptions"),
+    "corrections": ("corrections_review", "corrections_make", "corrections_seal"),
+    "refund_cases": ("refund_cases", "refund_cases_confirm"),
     "mine": ("returned",),
     "seal": ("seal", "seal_notices"),
     "make": ("make", "bank_refused"),

@@ -224,9 +224,11 @@ def carry_overs_to_decide(desk: Desk) -> QuerySet[CarryOver]:
 
 
 def reissuable(desk: Desk) -> QuerySet[PaymentRequest]:
-    """Return the requests with failed rows that nobody has repeated yet."""
-    failed = PaymentDetail.objects.filter(request=OuterRef("pk"), state=DetailState.FAILED, reissued_as__isnull=True)
-    return requests_for(desk.actor, desk.fiscal_year).filter(amount_failed__gt=0).filter(Exists(failed))
+    """Return the requests of which something failed or came back that nobody has paid again yet."""
+    rows = PaymentDetail.objects.filter(request=OuterRef("pk"), reissued_as__isnull=True)
+    open_rows = rows.filter(Q(state=DetailState.FAILED) | Q(amount_refunded__gt=0))
+    some = Q(amount_failed__gt=0) | Q(amount_refunded__gt=0)
+    return requests_for(desk.actor, desk.fiscal_year).filter(some, Exists(open_rows))
 
 
 def unknown_deliveries(desk: Desk) -> QuerySet[Delivery]:

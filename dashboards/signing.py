@@ -11,7 +11,12 @@ from core.errors import NotFound
 from dashboards.acting import chosen
 from dashboards.desk import Desk
 from dashboards.forms import text_of
-from payments.services import prepare_decision, prepare_sealing
+from payments.services import (
+    prepare_correction_decision,
+    prepare_correction_sealing,
+    prepare_decision,
+    prepare_sealing,
+)
 from seals.approvals import Prepared, Proof, read_proof
 
 
@@ -75,6 +80,20 @@ def _seal_notices(request: HttpRequest, desk: Desk, common: dict[str, Any]) -> P
     return prepare_notice_sealing(notice_ids=chosen(request), sealer=desk.actor, **common)
 
 
+def _correction(action: str) -> Callable[[HttpRequest, Desk, dict[str, Any]], Prepared]:
+    def prepare(request: HttpRequest, desk: Desk, common: dict[str, Any]) -> Prepared:
+        reason, ids = text_of(request.POST, "reason", "意见"), chosen(request)
+        return prepare_correction_decision(
+            correction_ids=ids, reviewer=desk.actor, action=action, reason=reason, **common
+        )
+
+    return prepare
+
+
+def _seal_corrections(request: HttpRequest, desk: Desk, common: dict[str, Any]) -> Prepared:
+    return prepare_correction_sealing(correction_ids=chosen(request), sealer=desk.actor, **common)
+
+
 _SIGNED: dict[str, Callable[[HttpRequest, Desk, dict[str, Any]], Prepared]] = {
     "review-approve": _review("approve"),
     "review-return": _review("return"),
@@ -83,4 +102,8 @@ _SIGNED: dict[str, Callable[[HttpRequest, Desk, dict[str, Any]], Prepared]] = {
     "plan-return": _plan("return"),
     "voucher-seal": _seal,
     "notice-seal": _seal_notices,
+    "correction-approve": _correction("approve"),
+    "correction-return": _correction("return"),
+    "correction-reject": _correction("reject"),
+    "correction-seal": _seal_corrections,
 }

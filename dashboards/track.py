@@ -15,7 +15,13 @@ from payments.states import RequestState
 from payments.submitting import chain_facts
 
 S = RequestState
-_STOPPED = {S.BLOCKED: "监控拦截", S.ON_HOLD: "监控挂起", S.RETURNED: "已退回", S.VOIDED: "已作废"}
+_STOPPED = {
+    S.BLOCKED: "监控拦截",
+    S.ON_HOLD: "监控挂起",
+    S.RETURNED: "已退回",
+    S.VOIDED: "已作废",
+    S.WITHDRAWN: "已撤回",
+}
 _AFTER_REVIEW = (
     ("制单", ("issue",), S.APPROVED),
     ("签章发送", ("seal", "print"), S.VOUCHERED),

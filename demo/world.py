@@ -80,13 +80,14 @@ NUMBER_RULES = {
 }
 NUMBER_RULES |= {"request": "SQD{year}{seq:06d}", "plan": "JH{year}{seq:06d}", "income": "SR{year}{seq:06d}"}
 NUMBER_RULES |= {"salary": "GZ{year}{seq:05d}", "benefit": "BT{year}{seq:05d}"}
+NUMBER_RULES |= {"5253": "TZ{seq:04d}", "5351": "TS{seq:04d}", "8252": "TK{seq:04d}"}
+NUMBER_RULES |= {"correction": "GZD{year}{seq:06d}", "recall": "CH{year}{seq:06d}", "indicator": "ZB{year}{seq:06d}"}
 WITHHOLDING_ROUTES = {  # what is withheld from pay → the account that receives it
     **dict.fromkeys(("pension", "annuity", "unemployment"), "6230000000020001"),
     "medical": "6230000000020002",
     "housing": "6230000000020003",
     "tax": "6230000000020004",
 }
-NUMBER_RULES |= {"indicator": "ZB{year}{seq:06d}"}
 CHAINS = {
     "payment_authorized": [("unit_reviewer", "0.00"), ("unit_leader", "50000.00")],
     "payment_direct": [
@@ -98,6 +99,7 @@ CHAINS = {
     "payment_unit_funds": [(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "payment_reviewer")],
     "plan": [(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "plan_reviewer")],
     "plan_lapse": [("plan_reviewer", "0.00")],
+    "correction": [(post, "0.00") for post in ("unit_reviewer", "section_reviewer", "payment_reviewer")],
 }
 
 
@@ -450,11 +452,12 @@ def _seal_positions() -> None:
     ]
     derived = [(code, name, kind, 1, post) for code, name, kind, ordinal, post in finance if ordinal == 2]
     bank = [("yh_qm", "代理银行签名", "signature", 1, ""), ("yh_ywzqz", "代理银行转讫章", "transfer", 1, "")]
-    plan = {(kind, 0): finance for kind in ("5105", "5106", "5201", "5207", "5267")}
+    plan = {(kind, 0): finance for kind in ("5105", "5106", "5201", "5207", "5253", "5267", "5351")}
     plan |= {("5108", 0): derived, ("5214", 0): [*finance, *unit], ("8202", 0): unit, ("8231", 0): unit}
+    plan |= {("8252", 0): derived}
     plan |= {(kind, 1): bank for kind in ("5201", "5214", "5267", "8202", "8231")}
     plan |= {(kind, 0): bank for kind in ("2104", "2203", "2204", "2205", "2206", "2301", "2302")}
-    by_pboc = [(kind, 1) for kind in ("2301", "2302", "5106", "5108", "5207")]
+    by_pboc = [(kind, 1) for kind in ("2301", "2302", "5106", "5108", "5207", "5253", "5351")]
     for kind, flag in by_pboc + [(kind, 0) for kind in ("3208", "3507", "3508", "3510")]:
         plan[kind, flag] = [
             (f"rh_{kind}_qm", "人民银行签名", "signature", 1, ""),

@@ -39,6 +39,7 @@ KINDS = {
     "payment_appropriation": "资金实拨",
     "payment_special": "专户支付",
     "payment_unit_funds": "单位资金支付",
+    "correction": "更正",
     "plan": "用款计划",
     "plan_lapse": "计划月末失效",
 }

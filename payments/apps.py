@@ -11,6 +11,7 @@ class PaymentsConfig(AppConfig):
         from contracts import usage
         from payments.clearing import apply_clearings
         from payments.contract_use import used_by_payments
+        from payments.correction_vouchers import apply_correction_receipts, on_correction_answer
         from payments.issuing import on_voucher_answer
         from payments.receiving import apply_payment_receipts
         from payments.refunding import apply_refunds
@@ -28,3 +29,6 @@ class PaymentsConfig(AppConfig):
         usage.register(used_by_payments)
         declare_registers()
         register_sources()
+        for kind in ("5253", "5351"):
+            routing.register(kind, apply_correction_receipts, flag=1)
+            routing.register_answer(kind, on_correction_answer)

@@ -34,6 +34,7 @@ class _Books:
     cleared_refunds: set[UUID]
     banks: Mapping[str, AgentBank]
     dates: OpenDates
+    year: int
 
 
 def apply_clearings(messages: Sequence[InboundVoucher], now: datetime) -> Mapping[UUID, Verdict]:
@@ -55,18 +56,28 @@ def apply_clearings(messages: Sequence[InboundVoucher], now: datetime) -> Mappin
             lines += mine
             books.cleared.update(line.detail_id for line in mine if line.refund_id is None)
             books.cleared_refunds.update(line.refund_id for line in mine if line.refund_id is not None)
+    prior = _prior_years(clearings, lines, context)
     limits: dict[LimitKey, ClearingLimit] = {}
     if year_of(context.adm_div_code, context.fiscal_year).limits_clearing:
-        limits = lock_limits(context.adm_div_code, context.fiscal_year, {_limit_key(c) for c in clearings})
-        clearings = _within_limits(clearings, limits, verdicts)
+        limited = [clearing for clearing in clearings if clearing.id not in prior]
+        limits = lock_limits(context.adm_div_code, context.fiscal_year, {_limit_key(c) for c in limited})
+        limited = _within_limits(limited, limits, verdicts)
+        clearings = [clearing for clearing in clearings if clearing.id in prior or clearing in limited]
     lines = [line for line in lines if line.clearing in clearings]
     if not clearings:
         return verdicts
     copy_rows(clearings)
     copy_rows(lines)
     _move_cleared(lines, books, messages[0], now)
-    _post(clearings, limits, context)
+    _post(limited, limits, context)
     return verdicts
+
+
+def _prior_years(clearings: Sequence[Clearing], lines: Sequence[ClearingLine], context: Context) -> set[UUID]:
+    """The clearings of money of earlier years: it goes to the treasury and gives this year's limits nothing."""
+    return {line.clearing_id for line in lines if line.detail.fiscal_year < context.fiscal_year} & {
+        clearing.id for clearing in clearings
+    }
 
 
 def _within_limits(
@@ -87,8 +98,8 @@ def _within_limits(
 
 
 def _books(messages: Sequence[InboundVoucher], context: Context) -> _Books:
-    keys = {key for inbound in messages for key in _keys(inbound)}
-    details = lock_paid_details(context.adm_div_code, context.fiscal_year, keys)
+    keys = {key for inbound in messages for key in _keys(inbound, context.fiscal_year)}
+    details = lock_paid_details(context.adm_div_code, keys, or_earlier=messages[0].content.voucher_type == "2302")
     ids = [detail.id for detail in details.values()]
     request_ids = {detail.request_id for detail in details.values()}
     siblings = ClearingLine.objects.filter(detail__request_id__in=request_ids)
@@ -100,13 +111,18 @@ def _books(messages: Sequence[InboundVoucher], context: Context) -> _Books:
         cleared_refunds=set(siblings.filter(refund__isnull=False).values_list("refund_id", flat=True)),
         banks={bank.bank_no: bank for bank in AgentBank.objects.filter(adm_div_code=context.adm_div_code)},
         dates=open_dates(context.adm_div_code, context.business_date),
+        year=context.fiscal_year,
     )
 
 
-def _keys(inbound: InboundVoucher) -> list[DetailKey]:
+def _keys(inbound: InboundVoucher, year: int) -> list[DetailKey]:
+    """Name the details; a refund may be of an earlier year, what is paid out is of the open one."""
     refund = inbound.content.voucher_type == "2302"
     number, detail = ("OriVoucherNo", "OriVouDetailNo") if refund else ("VoucherNo", "DAVoucherNo")
-    return [(line.get("Hold1", ""), line.get(number, ""), line.get(detail, "")) for line in inbound.content.details]
+    year = inbound.content.fiscal_year if refund else year
+    return [
+        (year, line.get("Hold1", ""), line.get(number, ""), line.get(detail, "")) for line in inbound.content.details
+    ]
 
 
 def _read(
@@ -122,7 +138,8 @@ def _read(
         bank = books.banks[content.main["PayBankNo"]]
         clearing = _clearing(inbound, bank, total, cleared_on, context)
         lines: list[ClearingLine] = []
-        for position, (key, values) in enumerate(zip(_keys(inbound), content.details, strict=True), start=1):
+        named = _keys(inbound, books.year)
+        for position, (key, values) in enumerate(zip(named, content.details, strict=True), start=1):
             amount = sign * wire_amount(values["PayAmt"], field=f"Detail[{position}].PayAmt")
             found = _line(f"Detail[{position}]", key, values, amount, clearing, books)
             if isinstance(found, Parked):
@@ -130,7 +147,9 @@ def _read(
             lines.append(found)
         if len({(line.detail_id, line.refund_id) for line in lines}) != len(lines):
             raise AlreadyCleared("同一支付在清算明细中出现两次。", field="Detail")
-        keys = {(bank.id, books.details[key].request.payment_mode, clearing.fund_nature) for key in _keys(inbound)}
+        if len({books.details[key].fiscal_year for key in named}) != 1:
+            raise ClearingAmountDiffers("以前年度退款与本年退款不能列在同一张清算凭证。", field="Detail")
+        keys = {(bank.id, books.details[key].request.payment_mode, clearing.fund_nature) for key in named}
         if len(keys) != 1 or next(iter(keys))[1] != content.main.get("PayTypeCode"):
             raise ClearingAmountDiffers("清算明细的支付方式与主单不一致。", field="PayTypeCode")
     except TreasuryError as refusal:
@@ -161,9 +180,9 @@ def _line(
 ) -> ClearingLine | Parked:
     detail = books.details.get(key)
     if detail is None or detail.request.payer_account.agent_bank_id != clearing.agent_bank.id:
-        raise PaymentUnknown("清算明细指向的支付不存在。", field=f"{where}.VoucherNo", given=key[1])
+        raise PaymentUnknown("清算明细指向的支付不存在。", field=f"{where}.VoucherNo", given=key[2])
     if not method_of(detail.request.payment_mode).is_cleared:
-        raise PaymentUnknown("该支付方式不经国库清算。", field=f"{where}.VoucherNo", given=key[1])
+        raise PaymentUnknown("该支付方式不经国库清算。", field=f"{where}.VoucherNo", given=key[2])
     if detail.request.indicator.fund_nature != clearing.fund_nature:
         raise ClearingAmountDiffers("清算明细的资金性质与主单不一致。", field="FundTypeCode")
     refund: Refund | None = None
@@ -172,14 +191,14 @@ def _line(
         if refund is None:
             return Parked("refund_not_confirmed", f"退款通知 {values.get('VoucherNo', '')} 尚未到达。")
         if refund.id in books.cleared_refunds:
-            raise AlreadyCleared("该退款已经清算。", field=f"{where}.OriVoucherNo", given=key[1])
+            raise AlreadyCleared("该退款已经清算。", field=f"{where}.OriVoucherNo", given=key[2])
     else:
         if detail.id in books.cleared:
-            raise AlreadyCleared("该支付明细已经清算。", field=f"{where}.VoucherNo", given=key[1])
+            raise AlreadyCleared("该支付明细已经清算。", field=f"{where}.VoucherNo", given=key[2])
         if detail.state == DetailState.OPEN:
-            return Parked("payment_not_confirmed", f"支付 {key[1]} 的回单尚未到达。")
+            return Parked("payment_not_confirmed", f"支付 {key[2]} 的回单尚未到达。")
         if detail.state == DetailState.FAILED:
-            raise PaymentUnknown("该支付明细银行答复为失败，不能清算。", field=f"{where}.VoucherNo", given=key[1])
+            raise PaymentUnknown("该支付明细银行答复为失败，不能清算。", field=f"{where}.VoucherNo", given=key[2])
     if amount != (refund.amount if refund else detail.amount):
         raise ClearingAmountDiffers("清算金额与支付金额不符。", field=f"{where}.PayAmt", stated=amount)
     return ClearingLine(

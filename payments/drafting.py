@@ -1,4 +1,4 @@
-"""Writing down a request: drafts, their details and invoices, and the reissue of failed rows."""
+"""Writing down a request: drafts, their details and invoices, and the reissue of what failed or came back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from budget.models import Quota
 from core.actors import Actor
 from core.batch import copy_rows, update_from_values
 from core.errors import NotFound, TreasuryError, ValidationFailed
+from core.money import ZERO
 from core.numbering import take_numbers
 from core.transitions import check_move, move
 from parties.models import BudgetUnit
@@ -36,7 +37,7 @@ _BY_PBOC = (BusinessType.ORDINARY, BusinessType.BATCH)
 
 @dataclass(frozen=True)
 class DetailInput:
-    """One payee line; `reissue_of` is the failed detail it repeats, if it does."""
+    """One payee line; `reissue_of` is the failed or refunded detail it repeats, if it does."""
 
     payee_name: str
     payee_account_no: str
@@ -87,7 +88,7 @@ def write_drafts(
 
     :raises ValidationFailed: with every finding of the first request that has any.
     :raises NotFound: if an indicator is not of the clerk's own units or has no quota row.
-    :raises ReissueRefused: if a line repeats a detail that has not failed, or was repeated already.
+    :raises ReissueRefused: if a line repeats a detail that neither failed nor came back, or was repeated already.
     """
     require_role(clerk, "unit_clerk")
     context = context_for(clerk, now)
@@ -279,11 +280,16 @@ def _failed_details(inputs: Sequence[RequestInput], clerk: Actor) -> dict[UUID, 
     found = {detail.id: detail for detail in rows}
     for detail_id in wanted:
         detail = found.get(detail_id)
-        if detail is None or detail.state != DetailState.FAILED:
-            raise ReissueRefused("只有银行答复失败的明细可以重发。", field="reissue_of")
+        if detail is None or reissuable_amount(detail) == ZERO:
+            raise ReissueRefused("只有银行答复失败或已退款的明细可以重发。", field="reissue_of")
         if detail.reissued_as_id is not None:
-            raise ReissueRefused("该失败明细已经重发过。", field="reissue_of")
+            raise ReissueRefused("该明细已经重发过。", field="reissue_of")
     return found
+
+
+def reissuable_amount(detail: PaymentDetail) -> Decimal:
+    """Return how much of a detail did not reach its payee or came back from there."""
+    return detail.amount if detail.state == DetailState.FAILED else detail.amount_refunded
 
 
 def _reissued_request(given: RequestInput, originals: dict[UUID, PaymentDetail]) -> PaymentRequest | None:
@@ -292,9 +298,9 @@ def _reissued_request(given: RequestInput, originals: dict[UUID, PaymentDetail])
         return None
     requests = {original.request_id for _, original in repeated}
     if len(repeated) != len(given.details) or len(requests) != 1:
-        raise ReissueRefused("一张重发申请只能重发同一张原申请的失败明细。", field="details")
-    if any(line.amount > original.amount for line, original in repeated):
-        raise ReissueRefused("重发金额不得超过原失败金额。", field="amount")
+        raise ReissueRefused("一张重发申请只能重发同一张原申请的明细。", field="details")
+    if any(line.amount > reissuable_amount(original) for line, original in repeated):
+        raise ReissueRefused("重发金额不得超过失败或退回的金额。", field="amount")
     if repeated[0][1].request.indicator_id != given.indicator_id:
         raise ReissueRefused("重发须使用原指标。", field="indicator_id")
     return repeated[0][1].request

@@ -28,7 +28,7 @@ class ApprovalsIncomplete(Conflict):
 
 
 class ReissueRefused(Conflict):
-    """Only failed rows can be reissued, each once, for no more than failed."""
+    """Only failed or refunded rows can be reissued, each once, for no more than failed or came back."""
 
     code = "reissue_refused"
 
@@ -79,3 +79,37 @@ class InvoiceUsed(Conflict):
     """Another live request rests on this invoice already."""
 
     code = "invoice_used"
+
+
+class RecallRefused(Conflict):
+    """The payment is not where a recall could reach it, or one is under way already."""
+
+    code = "recall_refused"
+
+
+class CaseRefused(Conflict):
+    """The detail named is not one this money can have come from."""
+
+    code = "case_refused"
+
+
+class CorrectionRefused(TreasuryError):
+    """A correction may change codes only: same unit, fund, bank, payee and no more than is still carried."""
+
+    code = "correction_refused"
+
+
+class GiveBackRefused(Conflict):
+    code = "give_back_refused"
+
+
+class ExemptionRefused(TreasuryError):
+    """Only salaries may leave after the cut-off, and only once a second person has said so."""
+
+    code = "exemption_refused"
+
+
+class CutOffPassed(Conflict):
+    """Today's payments are closed and the next working day belongs to another fiscal year."""
+
+    code = "cut_off_passed"

@@ -1,7 +1,7 @@
 """From approval to the bank: generate vouchers, seal them, hear whether the bank signed for them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -12,16 +12,16 @@ from budget.limits import LimitKey, lock_limits
 from budget.methods import Clearing, method_of, year_of
 from core.actors import Actor, system_actor
 from core.batch import copy_rows, update_from_values
+from core.errors import TreasuryError
 from core.money import wire_yuan
-from core.outcomes import Outcome, judge
+from core.outcomes import CHUNK, Outcome, judge
 from core.transitions import check_move, move
-from parties.chain_rules import is_complete
 from parties.errors import ActedBefore
-from parties.models import ReviewDecision
-from parties.review import Chains, load_chains
+from payments.approvals import Approvals
 from payments.content import Details, content_digest, details_of
+from payments.cut_off import voucher_dates
 from payments.drafting import unlink_reissues
-from payments.errors import ApprovalsIncomplete, ContentChanged
+from payments.errors import CutOffPassed
 from payments.locking import (
     check_reason,
     context_for,
@@ -32,15 +32,16 @@ from payments.locking import (
     require_role,
 )
 from payments.messages import Names, limit_notice_draft, load_names, payment_voucher_draft
-from payments.models import LimitNotice, PaymentDetail, PaymentRequest
+from payments.models import LimitNotice, PaymentDetail, PaymentRequest, Recall
+from payments.recalls import lapse_recalls, lock_open_recalls, note_recalls_returned
 from payments.screening import check_payer, record_payer_refusals
-from payments.states import REQUEST_FLOW
+from payments.states import RECALL_FLOW, REQUEST_FLOW, RecallState, RequestState
 from payments.submitting import reservation
 from seals.approvals import Prepared, Proof, Shown, prepare_for, summary_of_payees, take
 from seals.signing import Warrant
 from vouchers.models import Voucher
 from vouchers.sealing import Steps, affix, seal_at_once
-from vouchers.services import generate_vouchers, turn_to_paper, void_vouchers
+from vouchers.services import generate_vouchers, lock_vouchers, turn_to_paper, void_vouchers
 
 LINES_AT_ONCE = 5000  # of payment details that are written as vouchers in one go
 
@@ -49,16 +50,18 @@ LINES_AT_ONCE = 5000  # of payment details that are written as vouchers in one g
 def issue_payment_vouchers(*, request_ids: Sequence[UUID], maker: Actor, now: datetime) -> Outcome[PaymentRequest]:
     """Generate the payment voucher of each finally approved request: number allotted, bytes frozen, not yet sealed.
 
-    Who makes it out, the treasury or the unit, follows from the payment method. At most CHUNK ids.
+    Who makes it out, the treasury or the unit, follows from the payment method. After the region's cut-off vouchers
+    bear the next working day's date and leave on that day. At most CHUNK ids.
 
     Refused per item: not_found, transition_not_allowed, role_required, acted_before, approvals_incomplete,
-    content_changed, monitoring_blocks (M31: the account may not pay; the alert is kept).
+    content_changed, cut_off_passed, monitoring_blocks (M31: the account may not pay; the alert is kept).
     :raises DayClosed: if no business day is open.
     """
     context = context_for(maker, now)
     requests = lock_requests(request_ids, maker)
     approvals = Approvals(requests)
     details = details_of(requests)
+    dates = voucher_dates(requests, now)
 
     def check(request: PaymentRequest) -> None:
         check_move(REQUEST_FLOW, request, "issue", maker)
@@ -67,22 +70,30 @@ def issue_payment_vouchers(*, request_ids: Sequence[UUID], maker: Actor, now: da
             raise ActedBefore("您审核过本单，不能制单（岗位分离）。", field="maker")
         approvals.check(request, content_digest(request, details[request.id]))
         check_payer(request)
+        _day(dates[request.id])
 
     outcome = judge(requests, request_ids, check)
     record_payer_refusals(requests, outcome.refused, context)
-    make_out(outcome.accepted, details, by=maker, context=context)
+    days = {request.id: _day(dates[request.id]) for request in outcome.accepted}
+    make_out(outcome.accepted, details, days=days, by=maker, context=context)
     return outcome
 
 
 def make_out(
-    requests: Sequence[PaymentRequest], details: Mapping[UUID, Details], *, by: Actor, context: Context
+    requests: Sequence[PaymentRequest],
+    details: Mapping[UUID, Details],
+    *,
+    days: Mapping[UUID, date] | None = None,
+    by: Actor,
+    context: Context,
 ) -> None:
-    """Give locked and judged requests their vouchers; a step."""
+    """Give locked and judged requests their vouchers, dated today unless `days` says another day; a step."""
     if not requests:
         return
     names = load_names(requests)
+    days = days or dict.fromkeys((request.id for request in requests), context.business_date)
     for part in _by_lines(requests, details):
-        drafts = [payment_voucher_draft(r, details[r.id], names, context.business_date) for r in part]
+        drafts = [payment_voucher_draft(r, details[r.id], names, days[r.id]) for r in part]
         for request, voucher in zip(part, generate_vouchers(drafts, by=by, now=context.at), strict=True):
             request.voucher = voucher
             request.voucher_type, request.voucher_no = voucher.voucher_type, voucher.voucher_no
@@ -90,6 +101,13 @@ def make_out(
     rows = sorted((r.id, r.voucher_id, r.voucher_type, r.voucher_no) for r in requests)
     update_from_values(PaymentRequest, columns, rows)
     move(REQUEST_FLOW, requests, "issue", by=by, at=context.at)
+
+
+def _day(found: date | TreasuryError) -> date:
+    """:raises TreasuryError: if no voucher can be made out now."""
+    if isinstance(found, TreasuryError):
+        raise found
+    return found
 
 
 def _by_lines(
@@ -131,12 +149,13 @@ def cancel_payment_vouchers(
 class _ToSeal:
     """Requests with vouchers that wait for a seal, with all that is needed to judge and to show them."""
 
-    def __init__(self, requests: Sequence[PaymentRequest], vouchers: Mapping[UUID, Voucher]) -> None:
+    def __init__(self, requests: Sequence[PaymentRequest], vouchers: Mapping[UUID, Voucher], now: datetime) -> None:
         self.requests = requests
         self.vouchers = vouchers
         self.approvals = Approvals(requests)
         self.details = details_of(requests)
         self.steps = Steps(list(vouchers.values()))
+        self.dates = voucher_dates(requests, now)
 
     def voucher(self, request: PaymentRequest) -> Voucher:
         assert request.voucher_id is not None
@@ -166,6 +185,10 @@ class _ToSeal:
         if sealer.person_id in involved:
             raise ActedBefore("您经办、审核或制作过本单，不能签章（岗位分离）。", field="sealer")
         self.approvals.check(request, content_digest(request, self.details[request.id]))
+        if self.voucher(request).voucher_date < _day(self.dates[request.id]):
+            raise CutOffPassed(
+                "已过截止时间，本凭证的日期不能再发送。请撤销凭证后重新制单，新凭证为下一工作日。", field="voucher_date"
+            )
 
 
 @transaction.atomic(durable=True)
@@ -176,7 +199,8 @@ def prepare_sealing(*, request_ids: Sequence[UUID], sealer: Actor, origin: str, 
     """
     requests = read_requests(request_ids, sealer)
     ids = [request.voucher_id for request in requests if request.voucher_id]
-    to_seal = _ToSeal(requests, {voucher.id: voucher for voucher in Voucher.objects.filter(pk__in=ids).defer("text")})
+    vouchers = Voucher.objects.filter(pk__in=ids).defer("text")
+    to_seal = _ToSeal(requests, {voucher.id: voucher for voucher in vouchers}, now)
     outcome = judge(requests, request_ids, lambda r: to_seal.check(r, sealer))
     return prepare_for(
         outcome.accepted,
@@ -200,12 +224,14 @@ def seal_payment_vouchers(
     The approvals are read again from the database, here and by the signer: every needed node, distinct persons, over
     the content as it is now. The sealer is neither clerk, reviewer, maker nor earlier sealer. At most CHUNK ids.
 
+    What was made out before the cut-off and not sealed until after it is refused: its date has passed.
+
     Refused per item: as for issuing, and statement_outdated. :raises DayClosed: if no business day is open.
     :raises SignatureRequired, StatementRefused: for a proof that is missing or does not count.
     :raises SealMissing, SealingRefused, SignerUnavailable: if a mark cannot be made; nothing is sealed then.
     """
     context = context_for(sealer, now)
-    to_seal = _ToSeal(*lock_requests_and_vouchers(request_ids, sealer))
+    to_seal = _ToSeal(*lock_requests_and_vouchers(request_ids, sealer), now)
     taken = take(proof, action="seal", by=sealer, now=now)
     taken.prepare_check([(r.id, r.revision) for r in to_seal.requests])
 
@@ -290,34 +316,6 @@ def limit_key(request: PaymentRequest) -> LimitKey:
     return bank_id, request.payment_mode, request.indicator.fund_nature
 
 
-class Approvals:
-    """The approvals of the current revision of each request (one query for decisions, one for nodes)."""
-
-    def __init__(self, requests: Sequence[PaymentRequest]) -> None:
-        self._chains: Chains = load_chains({r.chain_id for r in requests if r.chain_id is not None}, requests)
-        self._by_request: dict[UUID, list[ReviewDecision]] = {r.id: [] for r in requests}
-        revisions = {r.id: r.revision for r in requests}
-        rows = ReviewDecision.objects.filter(document_id__in=revisions, decision="approve")
-        for decision in rows.select_related("delegation"):
-            if decision.revision == revisions[decision.document_id]:
-                self._by_request[decision.document_id].append(decision)
-
-    def persons(self, request: PaymentRequest) -> set[UUID]:
-        """Who has reviewed, and for whom: neither may take another part."""
-        decisions = self._by_request[request.id]
-        return {d.person_id for d in decisions} | {d.delegation.delegator_id for d in decisions if d.delegation}
-
-    def check(self, request: PaymentRequest, digest_now: str) -> None:
-        """:raises ApprovalsIncomplete, ContentChanged: unless every needed node approved exactly this content."""
-        decisions = self._by_request[request.id]
-        seats = len(decisions) + sum(1 for d in decisions if d.delegation)
-        complete = is_complete(self._chains.needed(request), [(d.ordinal, d.post) for d in decisions])
-        if not complete or len(self.persons(request)) != seats:
-            raise ApprovalsIncomplete("审核意见不完整，不能办理。", field="approvals")
-        if any(d.content_digest != digest_now for d in decisions) or digest_now != request.content_digest:
-            raise ContentChanged("单据内容与审核时不一致，不能办理。", field="content_digest")
-
-
 # What the bank says of the voucher as a document --------------------------------------------------------------------
 
 
@@ -328,6 +326,8 @@ def on_voucher_answer(vouchers: Sequence[Voucher], action: str, *, by: Actor, re
     verb = "accept" if action == "sign_for" else "bank_refuse"
     movable = [r for r in requests if verb in REQUEST_FLOW.actions_from(r.state)]
     move(REQUEST_FLOW, movable, verb, by=by, at=now, reason=reason[:300])
+    if verb == "bank_refuse":
+        note_recalls_returned(movable, by=by, now=now)
 
 
 @transaction.atomic(durable=True)
@@ -350,4 +350,33 @@ def void_refused_requests(
     issue_limit_notices([(r, -r.amount) for r in outcome.accepted], by=system_actor("清算额度"), context=context)
     unlink_reissues(outcome.accepted)
     move(REQUEST_FLOW, outcome.accepted, "void_refused", by=maker, at=now, reason=reason)
+    lapse_recalls(outcome.accepted, by=system_actor("撤回"), now=now)
     return outcome
+
+
+@transaction.atomic(durable=True)
+def withdraw_returned_requests(*, adm_div_code: str, now: datetime) -> list[PaymentRequest]:
+    """Release what banks have returned to an approved recall: their signed word that it is not and will not be paid.
+
+    Runs with the sweep of recalls; a return heard while no day is open waits for the next one. At most CHUNK.
+
+    :raises DayClosed: if no business day is open.
+    """
+    system = Actor(name="撤回", roles=frozenset({"system"}), adm_div_code=adm_div_code)
+    context = context_for(system, now)
+    recalls = Recall.objects.filter(
+        adm_div_code=adm_div_code, state=RecallState.ASKING, request__state=RequestState.BANK_REFUSED
+    )
+    ids = list(recalls.order_by("pk").values_list("voucher_id", flat=True)[:CHUNK])
+    lock_vouchers(ids)
+    requests = [r for r in lock_requests_of_vouchers(ids) if r.state == RequestState.BANK_REFUSED]
+    open_recalls = lock_open_recalls(requests, RecallState.ASKING)
+    requests = [r for r in requests if r.id in open_recalls]
+    lock_balances([r.indicator_id for r in requests], [r.quota_id for r in requests])
+    post([reservation(r, -1, "release", "撤回") for r in requests], context)
+    direct = [r for r in requests if r.payment_mode == "11"]
+    issue_limit_notices([(r, -r.amount) for r in direct], by=system_actor("清算额度"), context=context)
+    unlink_reissues(requests)
+    move(REQUEST_FLOW, requests, "withdraw", by=system, at=now)
+    move(RECALL_FLOW, [open_recalls[r.id] for r in requests], "withdraw", by=system, at=now)
+    return requests

@@ -87,7 +87,7 @@ def payment_voucher_draft(
     kind = voucher_type(method.type_in(names.year.mode))
     account: BankAccount = request.payer_account
     bank = account.agent_bank
-    common = _classification(request, names)
+    common = classification(request, names)
     main = {
         **common,
         "TreCode": names.region.tre_code,
@@ -110,14 +110,10 @@ def payment_voucher_draft(
         main |= {"PayBankCode": bank.code, "PayBankName": bank.name}
     if method.is_cleared or method.receiver is Receiver.PBOC:
         main |= {"ClearBankCode": CLEARING_BANK_CODE, "ClearBankName": names.region.treasury_name}
-    function = request.indicator.function_code
-    for level, length in (("1", 3), ("2", 5), ("3", 7)):
-        main[f"ExpFuncCode{level}"] = function[:length]
-        main[f"ExpFuncName{level}"] = names.functions.get(function[:length], "")
-    main |= _reference(request, details) | names.extensions[request.id]
+    main |= function_levels(request, names) | _reference(request, details) | names.extensions[request.id]
     main["GovProcurementID"] = names.procurement_ids.get((request.unit_id, request.contract_no), "")
     if len(details) == 1:
-        main |= _payee(details[0])
+        main |= payee_fields(details[0])
     lines = [_payment_line(request, detail, common) for detail in details]
     return Draft(
         voucher_type=kind.code,
@@ -145,7 +141,7 @@ def _receiver(method: Method, request: PaymentRequest, region: Region) -> str:
 def _payment_line(request: PaymentRequest, detail: PaymentDetail, common: dict[str, str]) -> dict[str, str]:
     return {
         **common,
-        **_payee(detail),
+        **payee_fields(detail),
         "Id": str(detail.seq),
         "VoucherNo": request.request_no,  # 5201 calls it so; everything later VoucherDetailNo
         "VoucherDetailNo": request.request_no,
@@ -158,7 +154,18 @@ def _payment_line(request: PaymentRequest, detail: PaymentDetail, common: dict[s
     }
 
 
-def _classification(request: PaymentRequest, names: Names) -> dict[str, str]:
+def function_levels(request: PaymentRequest, names: Names) -> dict[str, str]:
+    """The function code by class, section and item."""
+    function = request.indicator.function_code
+    levels: dict[str, str] = {}
+    for level, length in (("1", 3), ("2", 5), ("3", 7)):
+        levels[f"ExpFuncCode{level}"] = function[:length]
+        levels[f"ExpFuncName{level}"] = names.functions.get(function[:length], "")
+    return levels
+
+
+def classification(request: PaymentRequest, names: Names) -> dict[str, str]:
+    """The codes a payment is booked under, with their names."""
     indicator, unit = request.indicator, request.unit
     gov_name = names.gov_economic.get(indicator.gov_economic_code, "")
     economic = {
@@ -188,7 +195,8 @@ def _classification(request: PaymentRequest, names: Names) -> dict[str, str]:
     }
 
 
-def _payee(detail: PaymentDetail) -> dict[str, str]:
+def payee_fields(detail: PaymentDetail) -> dict[str, str]:
+    """Who is paid, as it stands in heads and lines."""
     return {
         "PayeeAcctNo": detail.payee_account_no,
         "PayeeAcctName": detail.payee_name,

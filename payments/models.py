@@ -11,8 +11,18 @@ from core.ids import new_id
 from core.models import RegionYearModel, any_changed, append_only
 from core.money import ZERO, MoneyField
 from parties.models import AgentBank, BankAccount, BudgetUnit, Person, ReviewChain, UnitGroup
+from payments.exception_models import (
+    Correction,
+    CorrectionReceipt,
+    CutOffExemption,
+    PriorYearRefund,
+    Recall,
+    RefundCase,
+)
 from payments.states import DETAIL_FLOW, REQUEST_FLOW, DetailState, RequestState
 from vouchers.models import InboxMessage, Voucher
+
+__all__ = ["Correction", "CorrectionReceipt", "CutOffExemption", "PriorYearRefund", "Recall", "RefundCase"]
 
 _CONTENT = (
     *("adm_div_code", "fiscal_year", "request_no", "unit", "indicator", "quota", "payer_account", "payment_mode"),

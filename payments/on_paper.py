@@ -18,9 +18,10 @@ from core.money import ZERO
 from core.outcomes import Outcome, judge
 from core.transitions import check_move, move
 from parties.errors import ActedBefore
+from payments.approvals import Approvals
 from payments.content import content_digest, details_of
 from payments.errors import PaymentUnknown, ReceiptIncomplete
-from payments.issuing import Approvals, issue_limit_notices, make_out
+from payments.issuing import issue_limit_notices, make_out
 from payments.locking import lock_requests_and_vouchers, require_role
 from payments.models import PaymentRequest
 from payments.receiving import Receipt, ReceiptRow, settle_receipts, store_receipts

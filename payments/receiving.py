@@ -17,6 +17,7 @@ from payments.errors import PaymentUnknown, ReceiptAmountDiffers, ReceiptIncompl
 from payments.issuing import issue_limit_notices
 from payments.locking import context_for, lock_requests_of_vouchers
 from payments.models import PaymentDetail, PaymentReceipt, PaymentRequest, ReceiptLine
+from payments.recalls import note_recalls_answered
 from payments.receipt_alerts import record_differences
 from payments.states import REQUEST_FLOW, DetailState, RequestState
 from vouchers.checks import wire_amount, wire_date
@@ -209,6 +210,12 @@ def settle_receipts(receipts: Sequence[Receipt], by: Actor, context: Context, *,
     for action in ("pay_full", "pay_part", "fail"):
         members = [r.request for r in receipts if r.action == action]
         move(REQUEST_FLOW, members, action, by=by, at=context.at)
+    note_recalls_answered(
+        [r.request for r in receipts if r.action != "fail"],
+        [r.request for r in receipts if r.action == "fail"],
+        by=by,
+        now=context.at,
+    )
 
 
 def _postings(receipt: Receipt) -> list[Posting]:

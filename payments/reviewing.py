@@ -344,6 +344,28 @@ def cancel_payment_requests(*, request_ids: Sequence[UUID], clerk: Actor, now: d
     return outcome
 
 
+@transaction.atomic(durable=True)
+def give_up_payment_requests(
+    *, request_ids: Sequence[UUID], clerk: Actor, reason: str, now: datetime
+) -> Outcome[PaymentRequest]:
+    """Give up finally approved requests of which no voucher exists yet; what they held is released.
+
+    Refused per item: not_found, transition_not_allowed, role_required. :raises ReasonRequired: without a word.
+    """
+    if not reason.strip():
+        raise ReasonRequired("请填写作废原因。", field="reason")
+    check_reason(reason)
+    context = context_for(clerk, now)
+    outcome = judge(
+        lock_requests(request_ids, clerk), request_ids, lambda r: check_move(REQUEST_FLOW, r, "give_up", clerk)
+    )
+    lock_balances([r.indicator_id for r in outcome.accepted], [r.quota_id for r in outcome.accepted])
+    post([reservation(r, -1, "release", "作废") for r in outcome.accepted], context)
+    unlink_reissues(outcome.accepted)
+    move(REQUEST_FLOW, outcome.accepted, "give_up", by=clerk, at=now, reason=reason.strip())
+    return outcome
+
+
 def _require_reason(reason_code: str, reason: str) -> None:
     if reason_code not in RETURN_REASONS:
         raise ReasonRequired("请选择退回原因。", field="reason_code")

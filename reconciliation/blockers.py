@@ -61,8 +61,8 @@ def latest_sheets(adm_div_code: str, day: date) -> dict[tuple[str, str], Sheet]:
 def day_blockers(adm_div_code: str, day: date) -> list[Blocker]:
     """Return everything that keeps this day open; empty if it may close."""
     found = [
-        *_in_transit(adm_div_code),
-        *_exchange(adm_div_code),
+        *_in_transit(adm_div_code, day),
+        *_exchange(adm_div_code, day),
         *_discrepancies(adm_div_code),
         *_sheets(adm_div_code, day),
         *_statements(adm_div_code, day),
@@ -71,15 +71,18 @@ def day_blockers(adm_div_code: str, day: date) -> list[Blocker]:
     return [blocker for blocker in found if blocker.count]
 
 
-def _in_transit(adm_div_code: str) -> Iterator[Blocker]:
-    waiting = PaymentRequest.objects.filter(
-        adm_div_code=adm_div_code, state__in=[RequestState.SEALED, RequestState.ACCEPTED]
-    ).count()
+def _in_transit(adm_div_code: str, day: date) -> Iterator[Blocker]:
+    """Payments of this day or before; what was sealed after the cut-off bears a later date and is of that day."""
+    waiting = (
+        PaymentRequest.objects.filter(adm_div_code=adm_div_code, state__in=[RequestState.SEALED, RequestState.ACCEPTED])
+        .exclude(voucher__voucher_date__gt=day)
+        .count()
+    )
     yield Blocker("payments_unanswered", f"{waiting} 笔支付已发送银行、尚无回单", waiting, "payment-list")
 
 
-def _exchange(adm_div_code: str) -> Iterator[Blocker]:
-    deliveries = Delivery.objects.filter(adm_div_code=adm_div_code)
+def _exchange(adm_div_code: str, day: date) -> Iterator[Blocker]:
+    deliveries = Delivery.objects.filter(adm_div_code=adm_div_code).exclude(voucher__voucher_date__gt=day)
     unknown = deliveries.filter(state__in=[DeliveryState.UNKNOWN, DeliveryState.SENDING]).count()
     queued = deliveries.filter(state=DeliveryState.QUEUED).count()
     inbox = InboxMessage.objects.filter(adm_div_code=adm_div_code)

@@ -18,14 +18,15 @@ from django.db.models import Q
 from django.utils import timezone
 
 from budget.methods import METHODS, Clearing
-from budget.models import QuotaNotice, SpendingPlan
+from budget.models import BudgetIndicator, QuotaNotice, SpendingPlan
 from budget.planning import plan_digest
 from core.models import BusinessDay
 from parties.chain_rules import may_be_vacant, needed_nodes
 from parties.models import PostAssignment, Region, ReviewDecision, ReviewNode
 from parties.review import skips_of
 from payments.content import Details, content_digest, details_of
-from payments.models import LimitNotice, PaymentRequest
+from payments.correcting import correction_digest
+from payments.models import Correction, LimitNotice, PaymentRequest, RefundCase
 from seals.models import ESeal, OfficerCertificate, SealPosition, Stamp, StepSignature
 from seals.signing import Order, Warrant
 from vouchers.codec import decode_content
@@ -36,7 +37,9 @@ from vouchers.models import Voucher
 LIMIT_NOTICE, NOTICE_TYPES = "5108", frozenset({"5105", "5106"})
 _LIMITED = tuple(row.voucher_type for row in METHODS.values() if row.clearing is Clearing.BY_PAYMENT)
 _OF_REQUEST = ("unit", "indicator", "payer_account__agent_bank")
+CORRECTION_TYPES, REFUND_ORDER = frozenset({"5253", "5351"}), "8252"
 RegionYearNumber = tuple[str, int, str]
+CaseKey = tuple[str, str, str, str]  # region, notice type and number, line
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,57 @@ class Payment:
 
 
 @dataclass(frozen=True)
+class Codes:
+    """What a paid amount is carried under."""
+
+    unit_code: str
+    fund_nature: str
+    bank_code: str
+    function_code: str
+    gov_economic_code: str
+    dept_economic_code: str
+    project_code: str
+
+
+@dataclass(frozen=True)
+class CorrectionRow:
+    """A correction with the payment it corrects, and what it is carried under before and after."""
+
+    document: Document
+    payment_mode: str
+    request_no: str
+    voucher_no: str
+    detail_seq: int
+    detail_amount: Decimal
+    payee_account_no: str
+    payee_name: str
+    payer_account_no: str
+    department_code: str
+    before: Codes
+    after: Codes
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """Money a bank could not place, and which payment two persons say it is of."""
+
+    state: str
+    amount: Decimal
+    payer_account_no: str
+    bank_code: str
+    bank_organisation: str
+    proposed_by: UUID | None
+    confirmed_by: UUID | None
+    refunded: Decimal | None  # by the refund it became, if that is of the same detail
+    original_type: str
+    original_year: int
+    original_no: str
+    detail_seq: int
+    unit_code: str
+    ordered_by: UUID | None  # the 8252 there is already
+
+
+@dataclass(frozen=True)
 class PlanLine:
     """A plan as a line of its notice: what it adds (yuan), negative for one that takes away."""
 
@@ -275,6 +329,8 @@ class Facts:
     posts: frozenset[tuple[str, str, str]]  # that the warrant's person holds today: region, post, unit or ""
     officer_key: OfficerKey | None  # the certificate the warrant names
     seals: Mapping[UUID, SealRow]
+    corrections: Mapping[UUID, CorrectionRow] = field(default_factory=dict)  # by their voucher
+    cases: Mapping[CaseKey, CaseRow] = field(default_factory=dict)
 
 
 @contextmanager
@@ -300,7 +356,8 @@ def _read(orders: Sequence[Order], warrant: Warrant, on: date, now: datetime | N
     ids = {order.voucher_id for order in orders}
     requests = _requests(ids, contents.values())
     notices, plans = _notices({order.voucher_id for order in orders if order.voucher_type in NOTICE_TYPES})
-    rows = [*requests, *(plan for members in plans.values() for plan in members)]
+    corrections = _corrections({order.voucher_id for order in orders if order.voucher_type in CORRECTION_TYPES})
+    rows = [*requests, *corrections, *(plan for members in plans.values() for plan in members)]
     needed, approvals = _needed(rows), _approvals(rows)
     payments = _payments(requests, needed, approvals)
     made = {notice.id: _notice(notice, plans[notice.id], needed, approvals) for notice in notices}
@@ -324,6 +381,8 @@ def _read(orders: Sequence[Order], warrant: Warrant, on: date, now: datetime | N
         posts=_posts(warrant.person_id, on, now),
         officer_key=_officer_key(warrant.certificate_serial),
         seals=_seals({order.seal_id for order in orders if order.seal_id is not None}),
+        corrections={row.voucher_id: _correction(row, needed, approvals) for row in corrections if row.voucher_id},
+        cases=_cases(contents.values()),
     )
 
 
@@ -561,6 +620,87 @@ def _payment(
             for d in details
         ),
         limits=tuple(limits),
+    )
+
+
+def _corrections(ids: set[UUID]) -> list[Correction]:
+    if not ids:
+        return []
+    rows = Correction.objects.select_related(
+        *("unit", "from_indicator__unit", "to_indicator__unit", "to_quota__payer_account__agent_bank"),
+        "detail__request__payer_account__agent_bank",
+    )
+    return list(rows.filter(voucher_id__in=ids).order_by("pk"))
+
+
+def _correction(
+    row: Correction, needed: Mapping[UUID, Mapping[int, str]], approvals: Mapping[UUID, Any]
+) -> CorrectionRow:
+    request, detail = row.detail.request, row.detail
+    bank, new_bank = request.payer_account.agent_bank, row.to_quota.payer_account.agent_bank
+    return CorrectionRow(
+        document=_document(row, row.correction_no, correction_digest(row), needed, approvals),
+        payment_mode=request.payment_mode,
+        request_no=request.request_no,
+        voucher_no=request.voucher_no,
+        detail_seq=detail.seq,
+        detail_amount=detail.amount,
+        payee_account_no=detail.payee_account_no,
+        payee_name=detail.payee_name,
+        payer_account_no=request.payer_account.account_no,
+        department_code=row.unit.department_code,
+        before=_codes(row.from_indicator, request.dept_economic_code, bank.code if bank else ""),
+        after=_codes(row.to_indicator, row.dept_economic_code, new_bank.code if new_bank else ""),
+    )
+
+
+def _codes(indicator: BudgetIndicator, dept_economic_code: str, bank_code: str) -> Codes:
+    return Codes(
+        unit_code=indicator.unit.code,
+        fund_nature=indicator.fund_nature,
+        bank_code=bank_code,
+        function_code=indicator.function_code,
+        gov_economic_code=indicator.gov_economic_code,
+        dept_economic_code=dept_economic_code,
+        project_code=indicator.project_code,
+    )
+
+
+def case_key(content: VoucherContent) -> CaseKey:
+    """Which case an 8252 is about, as its text says."""
+    line = content.details[0]["Id"] if content.details else ""
+    return content.adm_div_code, content.main["Hold1"], content.main["OriBillNo"], line
+
+
+def _cases(contents: Iterable[VoucherContent]) -> dict[CaseKey, CaseRow]:
+    keys = {case_key(content) for content in contents if content.voucher_type == REFUND_ORDER}
+    if not keys:
+        return {}
+    rows = RefundCase.objects.select_related("agent_bank", "detail__request__unit", "refund").filter(
+        adm_div_code__in={key[0] for key in keys}, notice_no__in={key[2] for key in keys}
+    )
+    found = {(row.adm_div_code, row.notice_type, row.notice_no, str(row.position)): row for row in rows}
+    return {key: _case(found[key]) for key in keys & found.keys()}
+
+
+def _case(row: RefundCase) -> CaseRow:
+    request = row.detail.request if row.detail else None
+    refund = row.refund if row.refund is not None and row.refund.detail_id == row.detail_id else None
+    return CaseRow(
+        state=row.state,
+        amount=row.amount,
+        payer_account_no=row.payer_account_no,
+        bank_code=row.agent_bank.code,
+        bank_organisation=row.agent_bank.organisation,
+        proposed_by=row.proposed_by_id,
+        confirmed_by=row.confirmed_by_id,
+        refunded=refund.amount if refund else None,
+        original_type=request.voucher_type if request else "",
+        original_year=request.fiscal_year if request else 0,
+        original_no=request.voucher_no if request else "",
+        detail_seq=row.detail.seq if row.detail else 0,
+        unit_code=request.unit.code if request else "",
+        ordered_by=row.voucher_id,
     )
 
 

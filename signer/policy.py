@@ -45,9 +45,14 @@ from seals.statements import Item, Statement, check_items, check_time, parse_ite
 from seals.suites import get_suite
 from signer.errors import refused
 from signer.facts import (
+    CORRECTION_TYPES,
     LIMIT_NOTICE,
     NOTICE_TYPES,
+    REFUND_ORDER,
     Approval,
+    CaseRow,
+    Codes,
+    CorrectionRow,
     Document,
     Facts,
     Notice,
@@ -56,6 +61,7 @@ from signer.facts import (
     Position,
     RegionRow,
     VoucherRow,
+    case_key,
 )
 from vouchers.checks import wire_amount
 from vouchers.errors import WireAmountInvalid
@@ -129,6 +135,10 @@ class _Judge:
             self._notice_voucher(orders, content)
         elif order.voucher_type == LIMIT_NOTICE:
             self._limit_notice(orders, content)
+        elif order.voucher_type in CORRECTION_TYPES:
+            self._correction_voucher(orders, content)
+        elif order.voucher_type == REFUND_ORDER:
+            self._refund_order(orders, content)
         else:
             raise refused("voucher_type_not_ours", "本系统不签发这种凭证。", voucher_type=order.voucher_type)
 
@@ -252,6 +262,46 @@ class _Judge:
         self._approved(document)
         self._person(row, _involved(document, row), step, payment.unit_code)
         self._said(row, str(document.id), row.digest, document.amount, step)
+
+    # Corrections and refund orders ------------------------------------------------------------------------------
+
+    def _correction_voucher(self, orders: Sequence[Order], content: VoucherContent) -> None:
+        """5253 and 5351: codes change, nothing else, as every needed reviewer approved."""
+        order = orders[0]
+        row = self._waiting(order)
+        correction = self.facts.corrections.get(row.id)
+        if correction is None:
+            raise refused("correction_unknown", "没有更正申请对应这张凭证。", voucher_no=order.voucher_no)
+        _check_organisation(order, row, self._region(order).finance_organisation)
+        document = correction.document
+        if document.state != "vouchered":
+            raise refused(
+                "correction_not_vouchered", "更正申请不在「已生成凭证」状态，不能签章。", state=document.state
+            )
+        _check_crossing(correction)
+        self._approved(document)
+        step = self._step(orders, row)
+        self._person(row, _involved(document, row), step, "")
+        self._said(row, str(document.id), row.digest, document.amount, step)
+        _check_correction_text(content, correction, row)
+
+    def _refund_order(self, orders: Sequence[Order], content: VoucherContent) -> None:
+        """An 8252 pays nobody: it follows from what two persons have said of money a bank could not place."""
+        order = orders[0]
+        if self.facts.vouchers.get(order.voucher_id) is not None:
+            self._waiting(order)
+        region = self._region(order)
+        if order.organisation_code != region.finance_organisation:
+            raise refused("organisation_differs", "退款凭证只能由财政部门签发。", organisation=order.organisation_code)
+        case = self.facts.cases.get(case_key(content))
+        if case is None or case.state != "identified" or case.refunded != case.amount:
+            raise refused("case_not_identified", "待查退款尚未核定，不能通知银行。", voucher_no=order.voucher_no)
+        if None in (case.proposed_by, case.confirmed_by) or case.proposed_by == case.confirmed_by:
+            raise refused("case_not_confirmed", "待查退款须由两人认定。", voucher_no=order.voucher_no)
+        if case.ordered_by not in (None, order.voucher_id):
+            raise refused("case_ordered_before", "该笔待查退款已通知过银行。", voucher_no=order.voucher_no)
+        self._every_position(orders)
+        _check_refund_order_text(content, case)
 
     # What is asked for, where, and by whom ----------------------------------------------------------------------
 
@@ -661,6 +711,93 @@ def _check_limit_text(content: VoucherContent, payment: Payment, region: RegionR
     stated = [tuple(detail[tag] for tag in tags) for detail in content.details]
     _compare_lines(tags, stated, [(payment.voucher_no, wire_yuan(amount), payment.unit_code)])
     return amount
+
+
+def _check_crossing(correction: CorrectionRow) -> None:
+    """A correction stays within its unit, fund and bank, and within what the detail paid."""
+
+    def kept(codes: Codes) -> tuple[str, str, str]:
+        return codes.unit_code, codes.fund_nature, codes.bank_code
+
+    if kept(correction.before) != kept(correction.after):
+        raise refused(
+            "correction_crosses", "更正不能换单位、资金性质或代理银行。", document_no=correction.document.number
+        )
+    if not ZERO < correction.document.amount <= correction.detail_amount:
+        raise refused("correction_too_much", "更正金额超过原支付。", document_no=correction.document.number)
+
+
+def _check_correction_text(content: VoucherContent, correction: CorrectionRow, row: VoucherRow) -> None:
+    """One line less by the old codes, one line more by the new ones, nothing in all."""
+    direct = correction.payment_mode == "11"
+    if row.amount or row.voucher_type != ("5253" if direct else "5351"):
+        raise _text_disagrees("PayAmt", wire_yuan(row.amount), wire_yuan(ZERO))
+    before, after = correction.before, correction.after
+    expected = {
+        "PayAmt": wire_yuan(ZERO),
+        "FundTypeCode": after.fund_nature,
+        "PayBankCode": after.bank_code,
+        "Hold1": correction.voucher_no,
+        "Hold2": correction.document.number,
+    }
+    if direct:
+        expected |= {
+            "PayTypeCode": "11",
+            "PayAcctNo": correction.payer_account_no,
+            "PayeeAcctNo": correction.payee_account_no,
+            "PayeeAcctName": correction.payee_name,
+            "AgencyCode": after.unit_code,
+            "ExpFuncCode": after.function_code,
+            "ExpEcoCode": after.gov_economic_code,
+        }
+    _compare(content.main, expected)
+    lines = _direct_line if direct else _authorised_line
+    amount = correction.document.amount
+    wanted = [lines(correction, "1", before, -amount), lines(correction, "2", after, amount)]
+    tags = tuple(wanted[0])
+    stated = [tuple(detail.get(tag, "") for tag in tags) for detail in content.details]
+    _compare_lines(tags, stated, [tuple(line.values()) for line in wanted])
+
+
+def _direct_line(correction: CorrectionRow, number: str, codes: Codes, amount: Decimal) -> dict[str, str]:
+    return {
+        "Id": number,
+        "VoucherNo": correction.request_no,
+        "PayAmt": wire_yuan(amount),
+        "PayeeAcctNo": correction.payee_account_no,
+        "PayeeAcctName": correction.payee_name,
+        "AgencyCode": codes.unit_code,
+        "FundTypeCode": codes.fund_nature,
+        "ExpFuncCode": codes.function_code,
+        "ExpEcoCode": codes.gov_economic_code,
+        "DepProCode": codes.project_code,
+        "Hold1": correction.voucher_no,
+        "Hold2": str(correction.detail_seq),
+    }
+
+
+def _authorised_line(correction: CorrectionRow, number: str, codes: Codes, amount: Decimal) -> dict[str, str]:
+    return {
+        "Id": number,
+        "VoucherNo": correction.voucher_no,
+        "SupDepCode": correction.department_code,
+        "ExpFuncCode": codes.function_code,
+        "PayAmt": wire_yuan(amount),
+        "Hold1": codes.gov_economic_code,
+        "Hold2": codes.dept_economic_code,
+        "Hold3": codes.project_code,
+        "Hold4": str(correction.detail_seq),
+    }
+
+
+def _check_refund_order_text(content: VoucherContent, case: CaseRow) -> None:
+    """8252: how much, in which account of which bank, and of which payment."""
+    amount = wire_yuan(-case.amount)
+    _compare(content.main, {"PayAmt": amount, "PayBankCode": case.bank_code, "PayAcctNo": case.payer_account_no})
+    tags = ("PayAmt", "AgencyCode", "PayAcctNo", "Hold1", "Hold2", "OriVoucherNo", "OriVouDetailNo")
+    original = case.original_type, str(case.original_year), case.original_no, str(case.detail_seq)
+    wanted = [(amount, case.unit_code, case.payer_account_no, *original)]
+    _compare_lines(tags, [tuple(detail.get(tag, "") for tag in tags) for detail in content.details], wanted)
 
 
 def _compare(stated: Mapping[str, str], expected: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The partner's HTTP face: ``/vouchers`` and ``/query`` signed both ways, ``/desk/…`` by token, ``/healthz`` open.
+"""The partner's HTTP face: ``/vouchers``, ``/query``, ``/recall`` signed both ways; ``/desk/…`` by token; ``/healthz``.
 
 A plain function from request to answer; ``server`` puts it on a socket.
 """
@@ -58,11 +58,13 @@ class App:
             return _json(400, {"code": "bad_json", "reason": str(error)[:200]})
 
     def _exchange(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        if (method, path.rstrip("/")) not in (("POST", "/vouchers"), ("POST", "/query")):
+        if (method, path.rstrip("/")) not in (("POST", "/vouchers"), ("POST", "/query"), ("POST", "/recall")):
             return _json(404, {"code": "not_found", "reason": f"{method} {path}"})
         carrier, nonce = self.owner.keys.check_request(method, path, query, body, headers)
         if path.rstrip("/") == "/query":
             return self._signed(200, {"results": self.owner.query(_items(body))}, nonce)
+        if path.rstrip("/") == "/recall":
+            return self._signed(200, {"results": self.owner.recall(_items(body))}, nonce)
         faults = self.owner.behaviour
         if faults.take("answer_500_next"):
             return self._signed(500, {"code": "fault", "reason": "服务异常(故障注入)"}, nonce)

@@ -5,8 +5,10 @@ What its people do by hand (pay, notify, refund, clear, report) is in ``payments
 
 import json
 import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from simulators import clearing, payments
+from simulators import clearing, payments, recalls
 from simulators.config import FINANCE, Settings
 from simulators.errors import Refusal
 from simulators.money import fen
@@ -26,7 +28,7 @@ ACCOUNTS = {
     "31": ("basic", "单位实有资金账户"),
 }
 CARRIED_BY = {
-    FINANCE: {("5105", 0), *((kind, 0) for kind in PAYMENTS)},
+    FINANCE: {("5105", 0), ("8252", 0), *((kind, 0) for kind in PAYMENTS)},
     PBOC: {("2301", 1), ("2302", 1)},
 }
 
@@ -54,6 +56,14 @@ class Bank(Participant):
         id INTEGER PRIMARY KEY, serial TEXT NOT NULL UNIQUE, execution_id INTEGER NOT NULL REFERENCES executions,
         notice_type TEXT NOT NULL, notice_no TEXT NOT NULL, amount INTEGER NOT NULL CHECK (amount > 0),
         reason TEXT NOT NULL, refunded_on TEXT NOT NULL, clearing_no TEXT, cleared_on TEXT);
+    CREATE TABLE IF NOT EXISTS unplaced (
+        id INTEGER PRIMARY KEY, serial TEXT NOT NULL UNIQUE, notice_type TEXT NOT NULL, notice_no TEXT NOT NULL,
+        account_no TEXT NOT NULL, amount INTEGER NOT NULL CHECK (amount > 0), reason TEXT NOT NULL,
+        refunded_on TEXT NOT NULL, refund_id INTEGER REFERENCES refunds);
+    CREATE TABLE IF NOT EXISTS recalled (
+        adm_div_code TEXT, fiscal_year TEXT, voucher_type TEXT, voucher_no TEXT, digest TEXT NOT NULL,
+        recall_no TEXT NOT NULL, reason TEXT NOT NULL, recalled_on TEXT NOT NULL,
+        PRIMARY KEY (voucher_no, voucher_type, fiscal_year, adm_div_code));
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -101,6 +111,9 @@ class Bank(Participant):
         elif kind == "5105":
             for row in document.details:
                 self._check_account(row.get("AgencyAccoCode", ""), row.get("AgencyCode", ""), *ACCOUNTS["12"])
+        elif kind == "8252":
+            if main.get("PayAcctNo", "") not in self._accounts:
+                raise Refusal("payer_account_unknown", "款项所在账户不是本行的零余额账户")
         else:
             self._check_clearing_receipt(body, document)
 
@@ -109,6 +122,11 @@ class Bank(Participant):
         if body.flag == 1:
             clearing.settle(db, self, document)
             return
+        if kind == "8252":
+            payments.place(db, self, document)
+            return
+        if recalls.stopped(db, body.identity):
+            raise Refusal("recalled", "该凭证已应财政要求停付")
         order = insert(
             db,
             "orders",
@@ -120,6 +138,12 @@ class Bank(Participant):
             payments.announce_quota(db, self, order, document)
         elif kind in PAYMENTS and self.behaviour["auto_pay"]:
             payments.execute(db, self, order, document, send_receipt=self.behaviour["auto_receipt"])
+
+    def recall(self, items: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
+        asked = list(items)
+        if self.behaviour["answer_recalls"]:
+            recalls.stop(self, asked)
+        return self.query(asked)
 
     def on_refused(self, db: sqlite3.Connection, identity: Identity, flag: int, destination: str) -> None:
         if destination == PBOC and flag == 0:

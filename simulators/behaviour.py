@@ -11,6 +11,8 @@ DEFAULTS: dict[str, Any] = {
     "auto_pay": False,  # pay when a payment voucher arrives, not when the desk says so
     "auto_receipt": False,  # send the receipts of such payments at once
     "auto_arrival": False,  # answer a 5105 with its 2104 at once
+    "answer_recalls": True,  # False: a recall is answered like a question, nothing is stopped
+    "execute_corrections": True,  # False: PBoC answers a 5253 or 5351 that it could not be done
     "deduplicate": True,  # False: every arriving copy is executed again
     "sandbox": False,  # payee account or amount endings trigger faults, see simulators.sandbox
     "faults": {

@@ -112,6 +112,15 @@ def _bank_state(bank: Bank, _order: Order) -> dict[str, Any]:
             " ORDER BY r.id",
             "amount",
         ),
+        "unplaced": _rows(
+            db,
+            "SELECT notice_type, notice_no, account_no, amount, reason, refunded_on, refund_id IS NOT NULL AS placed"
+            " FROM unplaced ORDER BY id",
+            "amount",
+        ),
+        "recalled": _rows(
+            db, "SELECT voucher_type, voucher_no, recall_no, reason, recalled_on FROM recalled ORDER BY recall_no"
+        ),
         "waiting": _rows(db, "SELECT kind, voucher_no FROM orders WHERE done = 0 ORDER BY id"),
     }
 
@@ -135,6 +144,11 @@ def _pboc_state(pboc: CentralBank, _order: Order) -> dict[str, Any]:
             "amount",
         ),
         "appropriations": appropriations.state(db),
+        "corrections": _rows(
+            db,
+            "SELECT voucher_type, voucher_no, function, amount, executed, dealt_on FROM corrections ORDER BY id",
+            "amount",
+        ),
         "external_movements": _rows(db, "SELECT name, applied_on FROM external_movements ORDER BY name"),
     }
 
@@ -162,6 +176,12 @@ def _give_back(pboc: CentralBank, order: Order) -> dict[str, str]:
     return appropriations.give_back(pboc, **{name: _text(order, name) for name in names})
 
 
+def _unplaced(bank: Bank, order: Order) -> dict[str, str]:
+    names = {name: _text(order, name) for name in ("account", "amount", "reason")}
+    optional = {name: str(order.get(name, "")) for name in ("payee_name", "payee_account")}
+    return payments.report_unplaced(bank, **names, **optional)
+
+
 def _external(owner: Bank | CentralBank, order: Order) -> dict[str, Any]:
     rows = order.get("rows")
     if rows is not None and not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
@@ -180,6 +200,7 @@ BANK: dict[str, Callable[[Any, Order], Any]] = {
     "POST pay": lambda bank, order: payments.pay(bank, _numbers(order)),
     "POST arrive": lambda bank, order: {"sent": payments.arrive(bank, _numbers(order))},
     "POST refund": _refund,
+    "POST unplaced-refund": _unplaced,
     "POST clear": lambda bank, order: {"sent": clearing.clear(bank)},
     "POST external-movements": _external,
     "POST report": lambda bank, order: {"sent": reports.report(bank, _day(order))},

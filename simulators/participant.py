@@ -22,7 +22,7 @@ from simulators.storage import Storage, insert, load_accounts, next_number, save
 from simulators.wire import Body, Document, Identity, Signature, build_envelope, parse_document, parse_envelope
 
 LAYOUTS: dict[str, dict[str, list[str]]] = json.loads((FIXTURES / "layouts.json").read_text("utf-8"))
-NOT_FOUND, SIGNED_FOR, REFUSED, ANSWERED = -1, 3, 4, 12
+NOT_FOUND, SIGNED_FOR, REFUSED, RETURNED, ANSWERED = -1, 3, 4, 5, 12
 _IDENTITY = "voucher_no = ? AND voucher_type = ? AND fiscal_year = ? AND adm_div_code = ?"
 
 
@@ -156,11 +156,15 @@ class Participant:
             self._answer(db, Identity(*(str(item.get(name, "")) for name in Identity.__match_args__))) for item in items
         ]
 
+    def recall(self, items: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
+        """Answer the request not to pay; who cannot stop anything answers as if it were a question."""
+        return self.query(items)
+
     def _answer(self, db: sqlite3.Connection, one: Identity) -> dict[str, Any]:
         key = (one.voucher_no, one.voucher_type, one.fiscal_year, one.adm_div_code)
         row = db.execute(
             f"SELECT status, digest, reason FROM received WHERE {_IDENTITY} AND flag = 0"
-            " ORDER BY status = 'accepted' DESC, id DESC LIMIT 1",
+            " ORDER BY status = 'accepted' DESC, status = 'returned' DESC, id DESC LIMIT 1",
             key,
         ).fetchone()
         if row is None:
@@ -168,7 +172,7 @@ class Participant:
         receipt = db.execute(
             f"SELECT body FROM issued WHERE {_IDENTITY} AND flag = 1 ORDER BY id LIMIT 1", key
         ).fetchone()
-        status = REFUSED if row["status"] == "refused" else ANSWERED if receipt else SIGNED_FOR
+        status = {"refused": REFUSED, "returned": RETURNED}.get(row["status"], ANSWERED if receipt else SIGNED_FOR)
         text = _base64(build_envelope([receipt["body"]])) if receipt and status == ANSWERED else None
         return {**one.as_dict(), "status": status, "digest": row["digest"], "reason": row["reason"], "receipt": text}
 

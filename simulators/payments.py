@@ -248,6 +248,95 @@ def refund(
     return number
 
 
+def report_unplaced(
+    bank: "Bank", *, account: str, amount: str, reason: str, payee_name: str = "", payee_account: str = ""
+) -> dict[str, str]:
+    """Money has come into a zero-balance account and nobody can say what for: credit it, and tell finance so.
+
+    :raises Refusal: ``payer_account_unknown`` or ``bad_amount``.
+    """
+    back = fen(amount, "amount")
+    if back <= 0:
+        raise Refusal("bad_amount", "退款金额应大于 0")
+    row = next((row for row in bank.me["accounts"] if row["no"] == account and row["kind"] == "zero_balance"), None)
+    if row is None:
+        raise Refusal("payer_account_unknown", f"{account} 不是本行的零余额账户")
+    kind = "2203" if row["owner"] == FINANCE else "2204"
+    with bank.storage.write() as db:
+        serial, today = bank.number(db, "serial"), bank.today(db)
+        detail = {
+            "Id": "1",
+            "AgencyCode": "" if row["owner"] == FINANCE else row["owner"],
+            "PayeeAcctNo": payee_account,
+            "PayeeAcctName": payee_name,
+            "AgentBusinessNo": serial,
+            "PayAmt": yuan(-back),
+            "Remark": reason,
+        }
+        main = {
+            "PayBankCode": bank.me["bank_code"],
+            "PayBankName": bank.me["name"],
+            "AgentBusinessNo": serial,
+            "RefundType": "2",
+            "PayAcctNo": account,
+            "PayAcctName": row["name"],
+            "PayeeAcctNo": payee_account,
+            "PayeeAcctName": payee_name,
+            "PayAmt": yuan(-back),
+            "Remark": reason,
+            "PayDate": today,
+        }
+        document = bank.draft(db, kind, main, [detail])
+        document.details[0]["VoucherBillId"] = document.main["Id"]
+        number = document.main["VoucherNo"]
+        insert(
+            db,
+            "unplaced",
+            serial=serial,
+            notice_type=kind,
+            notice_no=number,
+            account_no=account,
+            amount=back,
+            reason=reason,
+            refunded_on=today,
+        )
+        book(db, account=account, amount=back, kind="refund", ref=f"{kind} {number}", on=today, note=serial)
+        bank.issue(db, document, flag=0, destinations=[FINANCE])
+    bank.outbox.wake()
+    return {"voucher_type": kind, "voucher_no": number, "serial": serial}
+
+
+def place(db: sqlite3.Connection, bank: "Bank", order: Document) -> None:
+    """Finance says by 8252 which payment the money is of: from here on it is a refund the next 2302 hands over."""
+    main, detail = order.main, order.details[0]
+    money = db.execute(
+        "SELECT * FROM unplaced WHERE notice_type = ? AND notice_no = ? AND refund_id IS NULL",
+        (main.get("Hold1", ""), main.get("OriBillNo", "")),
+    ).fetchone()
+    if money is None or money["amount"] != -fen(main["PayAmt"]):
+        raise Refusal("unknown_notice", f"本行没有待查的退款通知 {main.get('OriBillNo', '')},或金额不符")
+    paid = db.execute(
+        "SELECT *, amount - (SELECT coalesce(sum(r.amount), 0) FROM refunds r WHERE r.execution_id = e.id) AS room"
+        " FROM executions e WHERE voucher_type = ? AND voucher_no = ? AND detail_id = ? AND payer_account = ?"
+        " ORDER BY room DESC LIMIT 1",
+        (detail.get("Hold1", ""), detail["OriVoucherNo"], detail["OriVouDetailNo"], money["account_no"]),
+    ).fetchone()
+    if paid is None or paid["room"] < money["amount"]:
+        raise Refusal("unknown_payment", f"本行没有从该账户支付过 {detail['OriVoucherNo']},或可退金额不足")
+    refund_id = insert(
+        db,
+        "refunds",
+        serial=money["serial"],
+        execution_id=paid["id"],
+        notice_type=money["notice_type"],
+        notice_no=money["notice_no"],
+        amount=money["amount"],
+        reason=money["reason"],
+        refunded_on=bank.today(db),
+    )
+    db.execute("UPDATE unplaced SET refund_id = ? WHERE id = ?", (refund_id, money["id"]))
+
+
 def _notify_refund(db: sqlite3.Connection, bank: "Bank", paid: sqlite3.Row, back: int, reason: str) -> dict[str, str]:
     kind = REFUND_NOTICE[paid["pay_type"]]
     serial, today, facts = bank.number(db, "serial"), bank.today(db), json.loads(paid["facts"])

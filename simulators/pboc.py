@@ -19,6 +19,7 @@ from simulators.wire import Body, Document
 
 DIRECT, AUTHORISED = "11", "12"
 APPROPRIATION = "91"
+CORRECTIONS = {"5253", "5351"}
 _LIMIT_OF = {"5106": AUTHORISED, "5108": DIRECT}
 
 
@@ -47,6 +48,10 @@ class CentralBank(Participant):
     CREATE UNIQUE INDEX IF NOT EXISTS one_clearing_per_detail ON cleared_details
         (payment_no, payment_detail_id, payment_type, fiscal_year) WHERE clearing_type = '2301';
     CREATE INDEX IF NOT EXISTS refunds_of_detail ON cleared_details (payment_no, payment_detail_id);
+    CREATE TABLE IF NOT EXISTS corrections (
+        id INTEGER PRIMARY KEY, voucher_type TEXT NOT NULL, voucher_no TEXT NOT NULL, fiscal_year TEXT NOT NULL,
+        department TEXT NOT NULL, function TEXT NOT NULL, amount INTEGER NOT NULL, executed INTEGER NOT NULL,
+        dealt_on TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS external_movements (name TEXT PRIMARY KEY, applied_on TEXT NOT NULL);
     """
     schema += appropriations.SCHEMA
@@ -84,7 +89,7 @@ class CentralBank(Participant):
 
     def expected_signer(self, body: Body, document: Document, carrier: str) -> str:
         kind = (body.identity.voucher_type, body.flag)
-        if kind in {("5106", 0), ("5108", 0), ("5207", 0)} and carrier == FINANCE:
+        if kind in {(one, 0) for one in ("5106", "5108", "5207", *CORRECTIONS)} and carrier == FINANCE:
             return FINANCE
         if kind in {("2301", 0), ("2302", 0)}:
             bank = self._bank(document.main.get("PayBankNo", ""))
@@ -94,6 +99,10 @@ class CentralBank(Participant):
 
     def examine(self, body: Body, document: Document) -> None:
         main = document.main
+        if body.identity.voucher_type in CORRECTIONS:
+            if main.get("FundTypeCode") not in self.treasury:
+                raise Refusal("bad_fund", f"资金性质 {main.get('FundTypeCode', '')!r} 没有对应的库款账户")
+            return
         if main.get("TreCode") != self.me["tre_code"] or main.get("FinOrgCode") != self.me["fin_org_code"]:
             raise Refusal("not_addressed", "国库代码或财政机关代码不是本库登记的")
         if main.get("FundTypeCode") not in self.treasury:
@@ -126,10 +135,37 @@ class CentralBank(Participant):
             order = insert(db, "appropriation_orders", received_id=received_id, voucher_no=number)
             if self.behaviour["auto_pay"]:
                 appropriations.execute(db, self, order, document)
+        elif kind in CORRECTIONS:
+            self._correct(db, document)
         elif kind == "2301":
             self._clear(db, body, document)
         else:
             self._take_back(db, body, document)
+
+    def _correct(self, db: sqlite3.Connection, document: Document) -> None:
+        """Carry an amount under other codes: no money moves, no limit moves; both lines or neither."""
+        main, today = document.main, self.today(db)
+        done = bool(self.behaviour["execute_corrections"])
+        why = "" if done else "科目不存在"
+        for detail in document.details:
+            insert(
+                db,
+                "corrections",
+                voucher_type=main["VtCode"],
+                voucher_no=main["VoucherNo"],
+                fiscal_year=main["StYear"],
+                department=detail.get("SupDepCode", ""),
+                function=detail["ExpFuncCode"],
+                amount=fen(detail["PayAmt"]),
+                executed=int(done),
+                dealt_on=today,
+            )
+            if main["VtCode"] == "5351":
+                detail |= {"XDealResult": "1" if done else "0", "XAddWord": why}
+            else:
+                detail |= {"XPayAmt": detail["PayAmt"] if done else "0.00", "XPayDate": today, "XAddWord": why}
+        main |= {"XAccDate": today} if main["VtCode"] == "5351" else {"XPayDate": today, "XPayAmt": "0.00"}
+        self.issue(db, document, flag=1, destinations=[FINANCE])
 
     def _bank(self, bank_no: str) -> dict[str, Any]:
         if bank_no not in self.banks:
@@ -175,7 +211,8 @@ class CentralBank(Participant):
             for detail in document.details:
                 self._check_refund(db, main, detail)
                 self._record(db, document, detail, today)
-            self._use_limit(db, key, "refunded", -fen(main["PayAmt"]), f"2302 {main['VoucherNo']}", today)
+            if main["StYear"] == today[:4]:  # money of an earlier year gives this year's limit nothing
+                self._use_limit(db, key, "refunded", -fen(main["PayAmt"]), f"2302 {main['VoucherNo']}", today)
             self._finish(db, body, document, key, self.treasury[main["FundTypeCode"]], today)
 
     def _use_limit(

@@ -21,7 +21,11 @@ _SIGNS = {  # voucher type -> the signs its amounts may have, in the main docume
     "5108": {1, -1},
     "2301": {1},
     "2302": {-1},
+    "8252": {-1},
+    "5253": {1, 0, -1},
+    "5351": {1, 0, -1},
 }
+_NET_NOTHING = {"5253", "5351"}  # corrections: one line less, one line more
 _WITHOUT_DETAIL_ID = {"5108"}  # its published field list has no detail Id
 
 
@@ -58,6 +62,8 @@ def _check_amounts(voucher_type: str, document: Document) -> None:
     amounts = [fen(detail.get(tag, ""), f"明细 {tag}") for detail in document.details]
     if any((amount > 0) - (amount < 0) not in _SIGNS[voucher_type] for amount in (header, *amounts)):
         raise Refusal("bad_amount_sign", f"{voucher_type} 的金额符号不符合规定")
+    if voucher_type in _NET_NOTHING and (header or 0 in amounts):
+        raise Refusal("bad_amount_sign", f"{voucher_type} 的合计应为零,明细不为零")
     if sum(amounts) != header:
         raise Refusal("sum_mismatch", f"明细合计与主单 {tag} 不符")
 

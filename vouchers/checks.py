@@ -218,9 +218,9 @@ def _check_totals(
     if total is not None and not holds(total):
         yield Finding("amount_sign", kind.amount_main, message)
     for position, detail in enumerate(details, start=1):
-        # A nonzero total may hold lines of either sign, or a line netted to nothing.
+        # A nonzero total may hold lines of either sign, or a line netted to nothing; a total of nothing holds both.
         amount = _amount(detail.get(kind.amount_detail, ""))
-        if amount is not None and kind.sign != "nonzero" and not holds(amount):
+        if amount is not None and kind.sign not in ("nonzero", "zero") and not holds(amount):
             yield Finding("amount_sign", f"Detail[{position}].{kind.amount_detail}", message)
     if _packets(main) != "1":
         return  # the head counts the whole statement, this is a part of it

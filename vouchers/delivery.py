@@ -11,11 +11,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
 
 from core.actors import Actor
 from core.batch import copy_rows
 from core.ids import new_id
+from core.models import BusinessDay
 from vouchers.models import Delivery, DeliveryAttempt, ExchangePartner, Voucher
 from vouchers.services import lock_vouchers, record_answer
 from vouchers.states import DeliveryState
@@ -86,7 +87,7 @@ def claim(*, organisation: str, state: str, now: datetime) -> Claim | None:
     rows = _that_fit(
         Delivery.objects.select_for_update(skip_locked=True, of=("self",))
         .select_related("voucher")
-        .filter(partner=partner, state=state, next_attempt_at__lte=now)
+        .filter(opened(partner.adm_div_code), partner=partner, state=state, next_attempt_at__lte=now)
         .order_by("next_attempt_at", "pk")[:BATCH]
     )
     if not rows:
@@ -103,6 +104,12 @@ def claim(*, organisation: str, state: str, now: datetime) -> Claim | None:
         row.attempts += 1
     _log(rows, step, now=now)
     return Claim(partner, lease_id, rows)
+
+
+def opened(adm_div_code: str) -> Q:
+    """Which outbox rows may leave: a voucher of a day to come waits until the region has opened that day."""
+    latest = BusinessDay.objects.filter(adm_div_code=adm_div_code).aggregate(day=Max("date"))["day"]
+    return Q(voucher__voucher_date__lte=latest) if latest is not None else Q()
 
 
 def _that_fit(rows: Iterable[Delivery]) -> list[Delivery]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from vouchers.delivery import opened
 from vouchers.models import Delivery, ExchangePartner, InboxMessage, Voucher
 from vouchers.states import LIBRARY_CODE, DeliveryState, InboxState, VoucherState
 
@@ -48,6 +49,7 @@ def waiting_vouchers(*, partner: ExchangePartner, after: UUID | None, limit: int
     from the start, as everything is until it is signed for.
     """
     rows = Delivery.objects.select_related("voucher").filter(partner=partner, state__in=WAITING).order_by("pk")
+    rows = rows.filter(opened(partner.adm_div_code))
     if after is not None:
         rows = rows.filter(pk__gt=after)
     found = list(rows[: limit + 1])

@@ -93,7 +93,7 @@ def ask_batch(organisation: str) -> int:
     except ExchangeUnknown as error:
         delivery.record_unknown(claimed, str(error), now=timezone.now())
         return 0
-    _take_in(delivery.record_queried(claimed, answers, now=timezone.now()), claimed.partner)
+    take_in(delivery.record_queried(claimed, answers, now=timezone.now()), claimed.partner)
     return len(claimed.deliveries)
 
 
@@ -109,11 +109,11 @@ def pull_receipts(voucher_ids: list[UUID]) -> int:
         except (NotSent, ExchangeUnknown) as error:
             log.warning("receipts not pulled", extra={"partner": partner.pk, "error": str(error)})
             continue
-        found += _take_in([answer.receipt for answer in answers if answer is not None and answer.receipt], partner)
+        found += take_in([answer.receipt for answer in answers if answer is not None and answer.receipt], partner)
     return found
 
 
-def _take_in(receipts: Sequence[bytes], partner: ExchangePartner) -> int:
+def take_in(receipts: Sequence[bytes], partner: ExchangePartner) -> int:
     """Give receipts that came along with an answer to the inbox, which keeps what it cannot read; how many it could."""
     bodies: list[EnvelopeBody] = []
     readable = 0

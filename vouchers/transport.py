@@ -111,6 +111,34 @@ def query_vouchers(partner: ExchangePartner, vouchers: Sequence[Voucher], now: d
     return _matched(vouchers, _call(partner, "/query", body, "application/json", now))
 
 
+@dataclass(frozen=True)
+class RecallItem:
+    """A voucher the partner is asked not to pay, under the number of the recall."""
+
+    voucher: Voucher
+    recall_no: str
+    reason: str
+
+
+def recall_vouchers(partner: ExchangePartner, items: Sequence[RecallItem], now: datetime) -> list[PartnerAnswer | None]:
+    """Ask a bank not to pay vouchers it may have. It answers like a query: returned (5), paid (12), or as before.
+
+    A bank that answers 5 will not pay this voucher any more, even if it comes to it later.
+
+    :raises NotSent, ExchangeUnknown: nothing is known then; asked again later.
+    """
+    body = json.dumps(
+        {
+            "items": [
+                identity_of(item.voucher)
+                | {"digest": item.voucher.digest, "recall_no": item.recall_no, "reason": item.reason}
+                for item in items
+            ]
+        }
+    ).encode()
+    return _matched([item.voucher for item in items], _call(partner, "/recall", body, "application/json", now))
+
+
 def _matched(vouchers: Sequence[Voucher], results: list[dict[str, Any]]) -> list[PartnerAnswer | None]:
     """Pair answers with vouchers by full identity; an answer for something else is nobody's answer.
 

@@ -27,7 +27,7 @@ from evidence.selectors import status as log_status
 from monitoring.levels import Severity
 from monitoring.states import AlertState, CaseState, ChangeState, EntryState
 from parties.duties import Post
-from payments.states import DetailState, RequestState
+from payments.states import CorrectionState, DetailState, RecallState, RefundCaseState, RequestState
 from reconciliation.states import DiscrepancyState, SheetState
 from vouchers.states import DeliveryState, InboxState, VoucherState
 
@@ -38,19 +38,24 @@ _TONES = {
         RequestState.PAID, RequestState.CLEARED, VoucherState.RECEIPTED, PlanState.ARRIVED, DocumentState.ISSUED,
         DeliveryState.DELIVERED, InboxState.APPLIED, AlertState.PASSED, SheetState.MATCHED, SheetState.SETTLED,
         DiscrepancyState.RESOLVED, DetailState.PAID, CaseState.CLOSED, ChangeState.ENABLED, EntryState.ACTIVE,
+        CorrectionState.EXECUTED, RefundCaseState.IDENTIFIED,
     ),
     "warn": (
         RequestState.RETURNED, RequestState.ON_HOLD, RequestState.PARTIALLY_PAID, RequestState.BANK_REFUSED,
         RequestState.ON_PAPER, VoucherState.PAPER,
         VoucherState.RETURNED, PlanState.RETURNED, DeliveryState.UNKNOWN, InboxState.PARKED, AlertState.PENDING,
         AlertState.REJECTED, CaseState.AWAITING, CaseState.RECTIFYING, CaseState.RECOVERING, DiscrepancyState.OPEN,
-        AlertState.NOTED, Severity.ORANGE, Severity.YELLOW,
+        AlertState.NOTED, Severity.ORANGE, Severity.YELLOW, RecallState.ASKING, RecallState.OVERTAKEN,
+        CorrectionState.PBOC_REFUSED,
     ),
     "bad": (
         RequestState.BLOCKED, RequestState.FAILED, VoucherState.REFUSED, DeliveryState.REFUSED, InboxState.REFUSED,
         InboxState.DEAD, AlertState.BLOCKED, SheetState.DIFFERENT, DetailState.FAILED, Severity.RED,
     ),
-    "off": (RequestState.VOIDED, VoucherState.VOID, PlanState.CANCELLED, RequestState.DRAFT, DocumentState.REJECTED),
+    "off": (
+        RequestState.VOIDED, RequestState.WITHDRAWN, RecallState.LAPSED, VoucherState.VOID, PlanState.CANCELLED,
+        RequestState.DRAFT, DocumentState.REJECTED,
+    ),
 }  # fmt: skip
 _TONE_OF = {str(state): tone for tone, states in _TONES.items() for state in states}
 
@@ -202,6 +207,8 @@ _ACTIONS = {
     "accept": "银行签收",
     "bank_refuse": "银行退回",
     "void_refused": "退回后作废",
+    "give_up": "作废",
+    "withdraw": "银行确认未支付，撤回",
     "pay_full": "支付成功",
     "pay_part": "部分支付",
     "fail": "支付失败",

@@ -54,6 +54,9 @@ ENTRY_NAMES = {
     "grant": "额度到账",
     "income": "收入到账",
     "fail": "支付失败释放",
+    "correct_reserve": "更正占用",
+    "correct_release": "更正释放",
+    "correct": "更正",
 }
 
 

@@ -29,11 +29,12 @@ from dashboards.views.payments import find_request
 from parties.models import BudgetUnit
 from payments.business_types import RULES as BUSINESS_RULES
 from payments.business_types import BusinessRules
+from payments.drafting import reissuable_amount
 from payments.errors import ReissueRefused
 from payments.extensions import Extensions
 from payments.models import BusinessType, CashPurpose, ExtensionField, PaymentRequest, Settlement
 from payments.services import RETURN_REASONS, revise_draft, save_drafts, submit_payment_requests
-from payments.states import EDITABLE, DetailState, RequestState
+from payments.states import EDITABLE, RequestState
 
 _WITH_CONTRACT = (BusinessType.ORDINARY, BusinessType.PROCUREMENT, BusinessType.INVESTMENT)
 _SUBMITTED: dict[str, str] = {
@@ -78,16 +79,17 @@ def edit_payment(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @officer("unit_clerk")
 def reissue_payment(request: HttpRequest, desk: Desk, pk: UUID) -> HttpResponse:
-    """Repeat the failed rows of a request in a new one; posted fields go over what the old request says.
+    """Repeat what failed or came back of a request in a new one; posted fields go over what the old request says.
 
-    `lines-N-left_out` leaves the Nth failed row out.
+    `lines-N-left_out` leaves the Nth such row out.
     """
     payment = find_request(desk, pk)
-    failed = list(payment.details.filter(state=DetailState.FAILED, reissued_as__isnull=True).order_by("seq"))
+    rows = payment.details.filter(reissued_as__isnull=True).order_by("seq")
+    failed = [detail for detail in rows if reissuable_amount(detail)]
     form = PaymentForm.repeating(payment, failed)
     if request.method == "GET":
         if not failed:
-            raise ReissueRefused("本单没有可以重发的失败明细。", field="reissue_of")
+            raise ReissueRefused("本单没有可以重发的失败或退回的明细。", field="reissue_of")
         return _page(request, desk, form, repeats=payment)
     given = form.overlaid(request.POST)
 

@@ -21,9 +21,18 @@ from dashboards.track import stops_of
 from monitoring.selectors import alerts_of
 from parties.models import ReviewDecision
 from payments.business_types import RULES
-from payments.models import CashPurpose, ClearingLine, ExtensionField, LimitNotice, PaymentRequest
+from payments.drafting import reissuable_amount
+from payments.models import (
+    BusinessType,
+    CashPurpose,
+    ClearingLine,
+    Correction,
+    ExtensionField,
+    LimitNotice,
+    PaymentRequest,
+)
 from payments.services import RETURN_REASONS, cancel_payment_requests, submit_payment_requests
-from payments.states import EDITABLE, DetailState, RequestState
+from payments.states import EDITABLE, OPEN_RECALLS, RequestState
 from vouchers.models import Delivery
 
 S = RequestState
@@ -40,7 +49,7 @@ FILTERS: tuple[tuple[str, str, Sequence[str]], ...] = (
     ("paid", "已支付", (S.PAID,)),
     ("failed", "部分/失败", (S.PARTIALLY_PAID, S.FAILED)),
     ("cleared", "已清算", (S.CLEARED,)),
-    ("voided", "作废", (S.VOIDED,)),
+    ("voided", "作废/撤回", (S.VOIDED, S.WITHDRAWN)),
 )
 
 
@@ -129,7 +138,9 @@ def track_context(desk: Desk, payment: PaymentRequest) -> dict[str, Any]:
     alerts = list(alerts_of(payment.id))
     year, indicator = payment.fiscal_year, payment.indicator
     clerk = desk.holds("unit_clerk")
-    failed = [d for d in details if d.state == DetailState.FAILED and d.reissued_as_id is None]
+    failed = [d for d in details if reissuable_amount(d) and d.reissued_as_id is None]
+    recalls = list(payment.recalls.order_by("id"))
+    in_queue = payment.state in (S.IN_REVIEW, S.ON_HOLD, S.APPROVED)
     return {
         "payment": payment,
         "details": details,
@@ -161,6 +172,18 @@ def track_context(desk: Desk, payment: PaymentRequest) -> dict[str, Any]:
         "may_submit": clerk and payment.state in (S.DRAFT, S.RETURNED),
         "may_reissue": clerk and bool(failed),
         "failed": failed,
+        "recalls": recalls,
+        "corrections": list(
+            Correction.objects.filter(detail__request=payment)
+            .select_related("detail", "from_indicator", "to_indicator")
+            .order_by("id")
+        ),
+        "may_correct": clerk and payment.amount_paid > payment.amount_refunded and year == desk.fiscal_year,
+        "may_give_up": clerk and payment.state == S.APPROVED,
+        "may_recall": clerk
+        and payment.state in (S.SEALED, S.ACCEPTED)
+        and not any(recall.state in OPEN_RECALLS for recall in recalls),
+        "may_ask_exemption": clerk and in_queue and payment.business_type == BusinessType.SALARY,
     }
 
 

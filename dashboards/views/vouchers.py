@@ -18,7 +18,9 @@ from dashboards.desk import READERS, Desk, officer
 from dashboards.signing import origin_of
 from dashboards.voucher_paper import OnPaper, pdf_of, put_on_paper
 from parties.selectors import visible_unit_codes
-from payments.models import PaymentRequest
+from payments.correcting import corrections_for
+from payments.models import Correction, PaymentRequest, RefundCase
+from payments.refund_cases import cases_for
 from reconciliation.bundles.exporting import export_bundle
 from vouchers.codec import decode_content
 from vouchers.models import Delivery, InboxMessage, Voucher
@@ -28,12 +30,19 @@ from vouchers.states import LIBRARY_CODE, InboxState, VoucherState
 
 
 def vouchers_for(desk: Desk) -> QuerySet[Voucher]:
-    """Return the vouchers the officer may see: a unit's are those of its own payments."""
+    """Return the vouchers the officer may see: a unit's are those of its own payments, corrections and cases."""
     rows = Voucher.objects.filter(adm_div_code=desk.actor.adm_div_code)
     if visible_unit_codes(desk.actor) is None:
         return rows
-    mine = selectors.visible_requests(desk.actor)
-    return rows.filter(Q(document_id__in=mine.values("pk")), document_type=PaymentRequest._meta.label)
+    mine = {
+        PaymentRequest: selectors.visible_requests(desk.actor),
+        Correction: corrections_for(desk.actor),
+        RefundCase: cases_for(desk.actor),
+    }
+    own = Q(pk__in=[])
+    for model, documents in mine.items():
+        own |= Q(document_type=model._meta.label, document_id__in=documents.order_by().values("pk"))
+    return rows.filter(own)
 
 
 def find_voucher(desk: Desk, pk: UUID) -> Voucher:

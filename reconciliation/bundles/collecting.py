@@ -14,7 +14,7 @@ from uuid import UUID
 from budget.models import SpendingPlan
 from evidence.formats import instant
 from parties.models import ReviewDecision
-from payments.models import PaymentRequest
+from payments.models import Correction, PaymentRequest
 from seals.certificates import canonical_serial
 from seals.models import Certificate, ESeal, OfficerCertificate, Stamp, StepSignature
 from vouchers.models import DeliveryAttempt, InboxMessage, Voucher
@@ -182,8 +182,8 @@ def _decoded(value: str) -> bytes:
 class _Approvals:
     """Decisions and seal steps behind vouchers, in the order they were taken.
 
-    A payment's voucher has those of its request; a 5105 those of the plans it announces. Others follow from one of
-    these (a 5108 from the 5201 it names, a 5106 from its 5105) and have none of their own.
+    A payment's voucher has those of its request, a 5253 or 5351 those of its correction, a 5105 those of the plans it
+    announces. Others follow from one of these (a 5108 from the 5201 it names, a 5106 from its 5105) and have none.
     """
 
     def __init__(self, vouchers: Sequence[Voucher], involved: Involved) -> None:
@@ -191,7 +191,8 @@ class _Approvals:
         self._documents: dict[UUID, list[UUID]] = defaultdict(list)  # voucher → documents decided on
         requests = PaymentRequest.objects.filter(voucher_id__in=ids).values_list("voucher_id", "pk")
         plans = SpendingPlan.objects.filter(notice__voucher_id__in=ids).values_list("notice__voucher_id", "pk")
-        for voucher_id, document_id in [*requests, *plans.order_by("pk")]:
+        corrections = Correction.objects.filter(voucher_id__in=ids).values_list("voucher_id", "pk")
+        for voucher_id, document_id in [*requests, *corrections, *plans.order_by("pk")]:
             if voucher_id is not None:
                 self._documents[voucher_id].append(document_id)
         documents = {pk for pks in self._documents.values() for pk in pks}

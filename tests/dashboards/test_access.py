@@ -66,6 +66,12 @@ PAGES = {
     "/clearing/": BUREAU,
     "/reconciliation/": {"gk-dz", "gk-kz"} | AUDITOR,
     "/days/": {"gk-dz", "gk-kz"} | AUDITOR,
+    "/refund-cases/": READERS,
+    "/refund-cases/?state=identified": READERS,
+    "/prior-year-refunds/": READERS,
+    "/corrections/": READERS,
+    "/corrections/?state=draft&before=x": READERS,
+    "/recalls/": READERS,
     "/ukey/": BUSINESS,
     "/ukey/officers/": {"gk-yz"} | SECURITY,
     "/ukey/officers/?status=soon&q=%00": {"gk-yz"} | SECURITY,
@@ -176,6 +182,10 @@ def test_opening_the_address_of_a_button_leads_to_its_page(at):
         ("gk-sh", "/delegations/give/", "/delegations/"),
         ("aq-gl", "/chains/activate/", "/chains/"),
         ("aq-gl", "/people/leave/", "/people/"),
+        ("gk-sh", "/recalls/decide/", "/recalls/"),
+        ("gk-zd", "/corrections/make/", "/corrections/"),
+        ("u101001-fh", "/refund-cases/decide/", "/refund-cases/"),
+        ("ys-jb", "/prior-year-refunds/give-back/", "/prior-year-refunds/"),
     ):
         assert at(username).get(path)["location"] == page
 

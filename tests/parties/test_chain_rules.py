@@ -24,8 +24,8 @@ from parties.chain_rules import (
 )
 from parties.models import Person, PostAssignment, ReviewChain, ReviewDecision, ReviewNode, ReviewSkip
 from parties.review import load_chains
+from payments.approvals import Approvals
 from payments.errors import ApprovalsIncomplete
-from payments.issuing import _Approvals
 from reconciliation.audit.invariants.approvals import NEEDED
 from signer.facts import _needed
 from tests.conftest import NOW
@@ -238,8 +238,8 @@ def agrees_with_issuing(document, expected):
     ]  # fmt: skip
     for decision, person in zip(decisions, persons, strict=True):
         with pytest.raises(ApprovalsIncomplete):
-            _Approvals([document]).check(document, "d")
+            Approvals([document]).check(document, "d")
         decision.person = person
         decision.save()
     if expected:
-        _Approvals([document]).check(document, "d")
+        Approvals([document]).check(document, "d")

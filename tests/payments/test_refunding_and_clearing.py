@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 
 from demo import world
-from payments.models import Clearing, ClearingLine, PaymentRequest, Refund
+from payments.models import Clearing, ClearingLine, PaymentRequest, Refund, RefundCase
 from tests import acts
 from tests.bank import clearing, refund_clearing
 from vouchers.models import InboxMessage
@@ -99,9 +99,27 @@ def test_another_bank_cannot_refund_it(original, bank_a):
     assert acts.everything() == before
 
 
-def test_a_detail_that_does_not_exist_is_unknown(original, bank_b):
+def test_a_detail_that_does_not_exist_is_kept_as_a_case(original, bank_b):
     [answer] = bank_b.send(bank_b.refund("TK1", original, 2, "1.00"))
-    assert (answer.outcome, answer.error.code) == ("refused", "payment_unknown")
+    assert (answer.outcome, Refund.objects.count(), acts.books("I5")["refunded"]) == ("applied", 0, "0.00")
+    case = RefundCase.objects.get()
+    assert (case.named_voucher_no, case.amount, case.state) == (original.voucher_no, D("1.00"), "open")
+
+
+def test_three_partial_refunds_and_not_one_fen_beyond(city, bank_a):
+    """The sum of what came back never exceeds what was paid, whatever came in which order."""
+    request = paid(bank_a, "I1", "100.00", "50.00")
+    for number, amount in (("TK1", "33.33"), ("TK2", "33.33"), ("TK3", "33.34")):
+        assert bank_a.send(bank_a.refund(number, request, 1, amount))[0].outcome == "applied"
+    before = acts.everything()
+    [answer] = bank_a.send(bank_a.refund("TK4", request, 1, "0.01"))
+    assert (answer.outcome, answer.error.code) == ("refused", "refund_exceeds_payment")
+    assert answer.error.facts == {"available": D("0.00"), "asked": D("0.01")}
+    assert acts.everything() == before
+    [request] = acts.fresh(request)
+    assert (request.amount_refunded, request.amount_paid) == (D("100.00"), D("150.00"))
+    assert [d.amount_refunded for d in request.details.all()] == [D("100.00"), D("0.00")]
+    assert acts.books("I1")["refunded"] == "100.00"
 
 
 def test_one_notice_names_a_detail_once(original, bank_b):

@@ -1,4 +1,4 @@
-"""Reissue: only rows the bank has failed, each once, for no more than failed, from the same indicator."""
+"""Reissue: only rows that failed or came back, each once, for no more than that, from the same indicator."""
 
 from decimal import Decimal
 
@@ -158,3 +158,44 @@ def test_a_reissue_that_fails_again_may_be_reissued_in_turn(p1, bank_a):
 
     assert again((row(first, 1), "5964.18")).reissue_of_id == first.id
     assert refused((row(p1, 3), "5964.18")) == "reissue_of"
+
+
+# After a refund -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def returned(city, bank_a):
+    """Paid 100.00, of which 40.00 came back."""
+    request = acts.sent("I2", "100.00")
+    bank_a.send(bank_a.receipt(request.voucher))
+    bank_a.send(bank_a.refund("TK1", acts.fresh(request)[0], 1, "40.00", kind="2203"))
+    return acts.fresh(request)[0]
+
+
+@pytest.mark.parametrize(("amount", "accepted"), [("40.00", True), ("0.01", True), ("40.01", False)])
+def test_what_came_back_may_be_paid_again_and_no_more(returned, amount, accepted):
+    if accepted:
+        assert again((row(returned, 1), amount)).amount == D(amount)
+    else:
+        assert refused((row(returned, 1), amount)) == "amount"
+
+
+def test_a_refunded_row_is_reissued_once_while_that_one_lives(returned, bank_a):
+    first = again((row(returned, 1), "40.00"))
+    bank_a.send(bank_a.refund("TK2", returned, 1, "60.00", kind="2203"))
+    assert refused((row(returned, 1), "60.00")) == "reissue_of"
+    services.cancel_payment_requests(
+        request_ids=[first.id], clerk=world.officer("u101002-jb"), now=NOW
+    ).raise_if_refused()
+    assert again((row(returned, 1), "100.00")).reissue_of_id == returned.id
+
+
+def test_an_approved_reissue_given_up_frees_the_row(returned):
+    first = again((row(returned, 1), "40.00"))
+    acts.submit(first).raise_if_refused()
+    acts.approve_all(first)
+    services.give_up_payment_requests(
+        request_ids=[first.id], clerk=world.officer("u101002-jb"), reason="改由单位垫付", now=NOW
+    ).raise_if_refused()
+    assert row(returned, 1).reissued_as is None
+    assert again((row(returned, 1), "40.00")).reissue_of_id == returned.id

@@ -27,10 +27,10 @@ from parties.delegating import acting_for, delegate_post
 from parties.emergencies import ask_emergency_post, decide_emergency_post
 from parties.models import PostAssignment
 from payments import services as payments
-from payments.models import PaymentRequest, Refund
+from payments.models import PaymentRequest, Recall, Refund, RefundCase
 from reconciliation.audit import run_audit
 from reconciliation.services import close_day, match_day
-from tests import acts, bank
+from tests import acts, bank, corrected
 from tests.bank import Partner
 from tests.conftest import NOW
 from tests.payroll import rosters
@@ -157,6 +157,7 @@ def _limit_statement(pboc: Partner) -> EnvelopeBody:
 
 def _tuesday(bank_a: Partner, bank_b: Partner, pboc: Partner) -> None:
     _budget_documents(bank_a)
+    _exceptions(bank_a, pboc)
     paid, failed = acts.sent("I1", "5000.00"), acts.sent("I1", "700.00")
     refused = acts.sent("I1", "350.00", "360.00")
     partial, cleared = acts.sent("I2", "600.00", "400.00", "300.00"), acts.sent("I2", "2000.00", "3000.00")
@@ -217,6 +218,38 @@ def _acted_for_and_countersigned() -> None:
     payments.issue_payment_vouchers(request_ids=ids, maker=clerk, now=now).raise_if_refused()
     sealer = world.officer("u205001-yz")
     payments.seal_payment_vouchers(request_ids=ids, sealer=sealer, now=now).raise_if_refused()
+
+
+def _exceptions(bank_a: Partner, pboc: Partner) -> None:
+    """Monday's payment corrected in part and come back in part, money nobody could place, a payment withdrawn."""
+    monday = PaymentRequest.objects.get(amount="1000.00")
+    target = corrected.second_indicator(day=TUESDAY)
+    executed, under_way = corrected.sent(monday, target, "400.00"), corrected.asked(monday, target, "100.00")
+    _apply(pboc, corrected.receipt(pboc, executed, XAccDate="20260616"))
+    corrected.submit(under_way).raise_if_refused()
+    account = monday.payer_account.account_no
+    for number, amount in (("TK-A-2", "30.00"), ("TK-A-3", "7.00")):
+        main = {"Id": number, "PayBankCode": "102", "PayAcctNo": account, "PayAmt": f"-{amount}", "PayDate": "20260616"}
+        _apply(bank_a, bank_a.body(bank_a.content("2204", number, main, [{"Id": "1", "PayAmt": f"-{amount}"}]), 0))
+    case = RefundCase.objects.get(notice_no="TK-A-2")
+    detail = monday.details.get()
+    payments.propose_originals(
+        choices=[(case.id, detail.id)], officer=world.officer("u101001-jb"), note="附言", now=NOW
+    ).raise_if_refused()
+    payments.decide_cases(
+        case_ids=[case.id], officer=world.officer("u101001-fh"), confirm=True, now=NOW
+    ).raise_if_refused()
+    assert payments.order_refunds(adm_div_code=world.REGION, now=NOW)
+    _apply(bank_a, _dated(bank_a, bank_a.refund("TK-A-4", monday, 1, "600.00")))
+    recalled = acts.sent("I2", "55.00")
+    payments.ask_recalls(
+        request_ids=[recalled.id], clerk=world.officer("u101002-jb"), reason="重复", now=NOW
+    ).raise_if_refused()
+    payments.decide_recalls(
+        recall_ids=[Recall.objects.get().id], officer=world.officer("gk-sh"), approve=True, now=NOW
+    ).raise_if_refused()
+    _answer(recalled.voucher, "return", "应撤回停付")
+    assert payments.withdraw_returned_requests(adm_div_code=world.REGION, now=NOW)
 
 
 def _budget_documents(bank_a: Partner) -> None:

@@ -337,6 +337,23 @@ ONE_BY_ONE = [
         ("I29",),
         "UPDATE payroll_salarybatch SET head_count = head_count + 1 RETURNING id",
     ),
+    Tamper(
+        "money nobody could place, made more",
+        ("I13",),
+        "UPDATE payments_refundcase SET amount = amount + 1 WHERE state = 'identified' RETURNING id",
+    ),
+    Tamper(
+        "correction of another payment's indicator",
+        ("I26",),
+        """UPDATE payments_correction SET from_indicator_id =
+                   (SELECT id FROM budget_budgetindicator WHERE indicator_no = 'I3')
+            WHERE state = 'in_review' RETURNING id""",
+    ),
+    Tamper(
+        "executed correction whose receipt says it was not",
+        ("I26",),
+        "UPDATE payments_correctionreceipt SET executed = false RETURNING correction_id",
+    ),
 ]
 LINKED = [
     Tamper(

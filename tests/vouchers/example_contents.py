@@ -24,10 +24,13 @@ FORMS = {
 
 
 def example(code: str, *, receipt: bool = False) -> VoucherContent:
-    """Two details of 100.00 and a total of 200.00, with the sign the type asks for."""
+    """Two details of 100.00 and a total of 200.00, with the sign the type asks for; of a correction 0.00 in all."""
     kind = voucher_type(code)
-    details = tuple(row(kind, kind.detail, "100.00", identifier=f"D{n}", receipt=receipt) for n in (1, 2))
-    main = row(kind, kind.main, "200.00", identifier="M1", receipt=receipt)
+    amounts, total = (("-100.00", "100.00"), "0.00") if kind.sign == "zero" else (("100.00", "100.00"), "200.00")
+    details = tuple(
+        row(kind, kind.detail, amount, identifier=f"D{n}", receipt=receipt) for n, amount in enumerate(amounts, 1)
+    )
+    main = row(kind, kind.main, total, identifier="M1", receipt=receipt)
     for tag in ("AdmDivCode", "StYear", "VtCode", "VouDate", "VoucherNo"):
         del main[tag]
     return VoucherContent(code, f"{code}0001", "990100000", 2026, TODAY, main, details)

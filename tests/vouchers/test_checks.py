@@ -106,6 +106,7 @@ SIGNS = {
     "positive": {"0.00": False, "-200.00": False},
     "negative": {"0.00": False, "200.00": False},
     "nonzero": {"0.00": False, "-200.00": True, "200.00": True},
+    "zero": {"0.00": True, "0.01": False, "-200.00": False},
     "any": {"0.00": True, "-200.00": True},
 }
 
@@ -125,7 +126,8 @@ def test_the_expected_signs_by_type():
     signs = {code: schema.voucher_type(code).sign for code in TYPES}
 
     assert {code for code, sign in signs.items() if sign == "positive"} == {*PAYMENTS, "2301"}
-    assert {code for code, sign in signs.items() if sign == "negative"} == {"2203", "2204", "2302", "3208"}
+    assert {code for code, sign in signs.items() if sign == "negative"} == {"2203", "2204", "2302", "3208", "8252"}
+    assert {code for code, sign in signs.items() if sign == "zero"} == {"5253", "5351"}
     assert {code for code, sign in signs.items() if sign == "nonzero"} == {"5105", "5106", "5108", "2104"}
 
 

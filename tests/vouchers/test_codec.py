@@ -24,7 +24,7 @@ from vouchers.errors import VoucherError
 from vouchers.messages import SignatureMark, VoucherContent
 
 TYPES = ["2104", "2203", "2204", "2205", "2206", "2301", "2302", "3208", "3507", "3508", "3510"]
-TYPES += ["5105", "5106", "5108", "5201", "5207", "5214", "5267", "8202", "8231"]
+TYPES += ["5105", "5106", "5108", "5201", "5207", "5214", "5253", "5267", "5351", "8202", "8231", "8252"]
 GBK = [bytes([high, low]) for high in range(0x81, 0xFF) for low in range(0x40, 0xFF) if low != 0x7F]
 ALPHABET = "".join(map(chr, range(0x20, 0x7F))) + b"".join(GBK).decode("gbk", errors="ignore")
 ALPHABET = "".join(sorted({c for c in ALPHABET if c.encode("gbk", errors="ignore")}))

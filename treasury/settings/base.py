@@ -178,6 +178,7 @@ GUOKU_WORKING_HOURS = env.str("GUOKU_WORKING_HOURS", "08:30-12:00,13:30-18:00")
 # Exchange with partners
 GUOKU_READ_TIMEOUT = env.float("GUOKU_READ_TIMEOUT", 20.0)  # seconds for an answer; after that the exchange is UNKNOWN
 GUOKU_API_RATE = env.str("GUOKU_API_RATE", "3000/min")  # requests of one partner, for each web process
+GUOKU_CUT_OFF = env.bool("GUOKU_CUT_OFF", False)  # hold the clock against the day's cut-off; a demo's day is long past
 GUOKU_RESEND_AFTER = env.float("GUOKU_RESEND_AFTER", 5.0)  # seconds during which a sent voucher may still arrive
 
 # Celery: the broker only wakes the workers; what is due stands in PostgreSQL (outbox, inbox)
@@ -210,6 +211,8 @@ CELERY_BEAT_SCHEDULE = {
     "relay": {"task": "vouchers.relay", "schedule": 1.0, "options": {"expires": 2}},
     "sweep_inbox": {"task": "vouchers.sweep_inbox", "schedule": 2.0, "options": {"expires": 4}},
     "resolve_unknown": {"task": "vouchers.resolve_unknown", "schedule": 2.0, "options": {"expires": 4}},
+    "ask_recalls": {"task": "payments.ask_recalls", "schedule": 5.0, "options": {"expires": 10}},
+    "order_refunds": {"task": "payments.order_refunds", "schedule": 10.0, "options": {"expires": 20}},
     "forget_old_keys": {"task": "core.forget_old_keys", "schedule": 24 * 3600.0},
     "run_scheduled": {"task": "monitoring.run_scheduled", "schedule": 600.0, "options": {"expires": 600}},
     "forget_nonces": {"task": "vouchers.forget_nonces", "schedule": 600.0},

@@ -6,6 +6,7 @@ from treasury.settings.base import env
 DEBUG = False
 GUOKU_ENVIRONMENT = env.str("GUOKU_ENVIRONMENT", "prod")  # "test" for joint tests with the banks
 SECRET_KEY = env.str("GUOKU_SECRET_KEY")
+GUOKU_CUT_OFF = env.bool("GUOKU_CUT_OFF", True)
 _public_hosts = env.list("GUOKU_ALLOWED_HOSTS")
 ALLOWED_HOSTS = [*_public_hosts, "127.0.0.1"]  # the process manager asks for /healthz on the spot
 CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in _public_hosts]

@@ -6,6 +6,7 @@ from reconciliation.audit.invariants.authority import I03, I04
 from reconciliation.audit.invariants.balances import I02
 from reconciliation.audit.invariants.clearings import I10, I11
 from reconciliation.audit.invariants.contracts import I28
+from reconciliation.audit.invariants.corrections import I26
 from reconciliation.audit.invariants.days import I12, I22
 from reconciliation.audit.invariants.evidence_log import I18
 from reconciliation.audit.invariants.exchange import I14, I15
@@ -29,9 +30,8 @@ I20 = Invariant("I20", "收款人主数据双人维护", missing="收款人主�
 
 INVARIANTS: tuple[Invariant, ...] = (
     *(I01, I02, I03, I04, I05, I06, I07, I08, I09, I10, I11, I12, I13),
-    *(I14, I15, I16, I17, I18, I19, I20, I21, I22, I23, I24, I25),
-    I28,
-    I29,
+    *(I14, I15, I16, I17, I18, I19, I20, I21, I22, I23, I24, I25, I26),
+    *(I28, I29),
 )
 
 __all__ = ["INVARIANTS"]

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from core.digests import sm3_hex
 from core.money import wire_yuan
 from payments.content import content_digest, details_of
-from payments.models import PaymentRequest
+from payments.correcting import correction_digest
+from payments.models import Correction, PaymentRequest
 from reconciliation.audit.evidence import CHUNK, Fields, chunks, inner_bytes, own_fields
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
 from seals.certificates import parse_certificate
@@ -22,7 +23,7 @@ AND NOT (n.skip_if->'post_vacant' IS NOT DISTINCT FROM 'true'::jsonb
                       WHERE k.document_id = s.id AND k.revision = s.revision AND k.node_id = n.id))
 """
 
-# Documents whose voucher is sealed: payments, and the plans behind a sealed 5105.
+# Documents whose voucher is sealed: payments, corrections, and the plans behind a sealed 5105.
 _SEALED = f"""
 sealed AS (
     SELECT r.id, 'payments_paymentrequest' AS "table", r.request_no AS no, r.chain_id, r.amount, r.revision,
@@ -35,6 +36,11 @@ sealed AS (
       FROM budget_spendingplan p JOIN budget_quotanotice n ON n.id = p.notice_id
       JOIN vouchers_voucher v ON v.id = n.voucher_id
      WHERE v.signature <> '' AND {in_region("p")}
+    UNION ALL
+    SELECT c.id, 'payments_correction', c.correction_no, c.chain_id, c.amount, c.revision, c.content_digest,
+           c.created_by_id, v.made_by_id, v.sealed_by_id
+      FROM payments_correction c JOIN vouchers_voucher v ON v.id = c.voucher_id
+     WHERE v.signature <> '' AND {in_region("c")}
 ), needed AS (
     SELECT s.id, n.ordinal, n.post, n.countersign FROM sealed s
       JOIN parties_reviewnode n ON n.chain_id = s.chain_id AND {NEEDED}
@@ -100,6 +106,13 @@ def _content_unchanged(scope: Scope) -> Iterator[Finding]:
             yield from _changed(batch)
             batch = []
     yield from _changed(batch)
+    corrections = Correction.objects.exclude(voucher__signature="").filter(voucher__isnull=False)
+    if scope.region is not None:
+        corrections = corrections.filter(adm_div_code=scope.region)
+    for correction in corrections.order_by("id").iterator(chunk_size=CHUNK):
+        if correction_digest(correction) != correction.content_digest:
+            number = correction.correction_no
+            yield Finding("payments_correction", str(correction.id), f"{number} 现在的内容与审核通过的内容不同")
 
 
 def _changed(requests: list[PaymentRequest]) -> Iterator[Finding]:

@@ -1,9 +1,9 @@
 """I02: a balance is the sum of its entries, column by column, and what is reserved is what open requests hold."""
 
-from payments.states import RESERVING
+from payments.states import CORRECTION_HOLDS, RESERVING
 from reconciliation.audit.findings import Invariant, SqlCheck, in_region
 
-_RESERVING = {"reserving": sorted(RESERVING)}
+_RESERVING = {"reserving": sorted(RESERVING), "holds": sorted(CORRECTION_HOLDS)}
 
 
 def _sums(table: str, entries: str, key: str, columns: tuple[str, ...], name: str) -> str:
@@ -23,12 +23,17 @@ SELECT '{table}' AS "table", b.id::text AS id,
 def _held(table: str, key: str, name: str) -> str:
     return f"""
 SELECT '{table}' AS "table", b.id::text AS id,
-       concat({name}, ' 的在途额为 ', b.amount_reserved, '，未结支付申请占用合计 ',
+       concat({name}, ' 的在途额为 ', b.amount_reserved, '，未结支付申请和更正占用合计 ',
               COALESCE(o.amount, 0)) AS explanation,
        b.amount_reserved - COALESCE(o.amount, 0) AS delta
   FROM {table} b
-  LEFT JOIN (SELECT {key} AS account_id, sum(amount - amount_paid - amount_failed) AS amount
-               FROM payments_paymentrequest WHERE state = ANY(%(reserving)s) GROUP BY 1) o ON o.account_id = b.id
+  LEFT JOIN (SELECT account_id, sum(amount) AS amount FROM (
+                 SELECT {key} AS account_id, amount - amount_paid - amount_failed AS amount
+                   FROM payments_paymentrequest WHERE state = ANY(%(reserving)s)
+                 UNION ALL
+                 SELECT to_{key}, amount FROM payments_correction
+                  WHERE state = ANY(%(holds)s) AND to_indicator_id <> from_indicator_id) h GROUP BY 1) o
+    ON o.account_id = b.id
  WHERE b.amount_reserved <> COALESCE(o.amount, 0) AND {in_region("b")}
 """
 

@@ -89,14 +89,16 @@ SELECT 'payments_clearing' AS "table", c.id::text AS id,
               COALESCE(e.amount, 0)) AS explanation,
        c.amount - COALESCE(k.amount, 0) AS delta
   FROM payments_clearing c
+ CROSS JOIN LATERAL (SELECT CASE WHEN EXISTS (
+                            SELECT 1 FROM payments_clearingline k JOIN payments_prioryearrefund y USING (refund_id)
+                             WHERE k.clearing_id = c.id)
+                         OR EXISTS (SELECT 1 FROM budget_budgetyear y WHERE y.adm_div_code = c.adm_div_code
+                                       AND y.fiscal_year = c.fiscal_year AND y.mode = 'integrated')
+                         THEN NULL ELSE c.amount END AS limited) w
   LEFT JOIN (SELECT clearing_id, sum(amount) AS amount FROM payments_clearingline GROUP BY 1) k ON k.clearing_id = c.id
   LEFT JOIN (SELECT document_id, sum(cleared_change + refunded_change) AS amount FROM budget_clearinglimitentry
               WHERE kind LIKE 'clearing%%' GROUP BY 1) e ON e.document_id = c.id
- WHERE {in_region("c")}
-   AND (c.amount IS DISTINCT FROM k.amount
-        OR e.amount IS DISTINCT FROM CASE WHEN EXISTS (
-               SELECT 1 FROM budget_budgetyear y WHERE y.adm_div_code = c.adm_div_code
-                  AND y.fiscal_year = c.fiscal_year AND y.mode = 'integrated') THEN NULL ELSE c.amount END)
+ WHERE {in_region("c")} AND (c.amount IS DISTINCT FROM k.amount OR w.limited IS DISTINCT FROM e.amount)
 """
 
 _CLEARED = f"""

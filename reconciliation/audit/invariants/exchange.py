@@ -22,7 +22,9 @@ SELECT 'vouchers_delivery' AS "table", d.id::text AS id,
         OR d.state = 'sending' AND (d.lease_until IS NULL OR d.lease_id IS NULL
                                     OR d.lease_until < %(now)s - %(overdue)s::interval)
         OR d.state <> 'sending' AND p.exchange_mode = 'push' AND p.enabled
-           AND d.next_attempt_at < %(now)s - %(overdue)s::interval)
+           AND d.next_attempt_at < %(now)s - %(overdue)s::interval
+           AND v.voucher_date <= COALESCE((SELECT max(date) FROM core_businessday b
+                                            WHERE b.adm_div_code = d.adm_div_code), v.voucher_date))
 """
 
 _MESSAGES = f"""

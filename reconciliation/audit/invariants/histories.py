@@ -14,7 +14,7 @@ from budget.document_states import (
     DocumentState,
     YearState,
 )
-from budget.states import ADJUSTMENT_FLOW, PLAN_FLOW, AdjustmentState, PlanState
+from budget.states import PLAN_FLOW, PlanState
 from contracts.states import (
     CONTRACT_FLOW,
     PROJECT_FLOW,
@@ -34,7 +34,16 @@ from monitoring.states import (
     ChangeState,
     EntryState,
 )
-from payments.states import REQUEST_FLOW, RequestState
+from payments.states import (
+    CORRECTION_FLOW,
+    RECALL_FLOW,
+    REFUND_CASE_FLOW,
+    REQUEST_FLOW,
+    CorrectionState,
+    RecallState,
+    RefundCaseState,
+    RequestState,
+)
 from payroll.states import BATCH_FLOW, LIST_FLOW, BatchState, ListState
 from reconciliation.audit.findings import Invariant, SqlCheck, in_region
 from reconciliation.states import DISCREPANCY_FLOW, SHEET_FLOW, DiscrepancyState, SheetState
@@ -57,9 +66,11 @@ class History:
 
 HISTORIES = (
     History("payments.PaymentRequest", "payments_paymentrequest", REQUEST_FLOW, (RequestState.DRAFT,), imported=True),
+    History("payments.Recall", "payments_recall", RECALL_FLOW, (RecallState.REQUESTED,)),
+    History("payments.RefundCase", "payments_refundcase", REFUND_CASE_FLOW, (RefundCaseState.OPEN,)),
+    History("payments.Correction", "payments_correction", CORRECTION_FLOW, (CorrectionState.DRAFT,)),
     History("vouchers.Voucher", "vouchers_voucher", VOUCHER_FLOW, (VoucherState.GENERATED,)),
     History("budget.SpendingPlan", "budget_spendingplan", PLAN_FLOW, (PlanState.DRAFT,)),
-    History("budget.IndicatorAdjustment", "budget_indicatoradjustment", ADJUSTMENT_FLOW, (AdjustmentState.DRAFT,)),
     History("contracts.Contract", "contracts_contract", CONTRACT_FLOW, (ContractState.DRAFT,)),
     History(
         "contracts.SupplementaryContract",

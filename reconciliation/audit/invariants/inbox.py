@@ -18,12 +18,14 @@ _EFFECTS = f"""
 WITH effect AS (
     SELECT message_id, 'receipt' AS kind FROM payments_paymentreceipt
     UNION SELECT message_id, 'refund' FROM payments_refund
+    UNION SELECT message_id, 'refund' FROM payments_refundcase
+    UNION SELECT message_id, 'correction' FROM payments_correctionreceipt
     UNION SELECT message_id, 'clearing' FROM payments_clearing
     UNION SELECT message_id, 'statement' FROM reconciliation_statement
 ), due (voucher_type, flag, kind) AS (
     SELECT unnest(%(payments)s::text[]), 1, 'receipt' UNION ALL SELECT unnest(%(refunds)s::text[]), 0, 'refund'
-    UNION ALL VALUES ('2301', 1, 'clearing'), ('2302', 1, 'clearing'),
-    ('2205', 0, 'statement'), ('2206', 0, 'statement'),
+    UNION ALL VALUES ('2301', 1, 'clearing'), ('2302', 1, 'clearing'), ('5253', 1, 'correction'),
+    ('5351', 1, 'correction'), ('2205', 0, 'statement'), ('2206', 0, 'statement'),
     ('3507', 0, 'statement'), ('3508', 0, 'statement'), ('3510', 0, 'statement')
 )
 SELECT 'vouchers_inboxmessage' AS "table", m.id::text AS id,
@@ -106,7 +108,7 @@ def _quota_arrived(scope: Scope) -> Iterator[Finding]:
 
 
 def _signatures(scope: Scope) -> Iterator[Finding]:
-    return signatures_hold(scope, [*_PAYMENTS, *_REFUNDS, "2301", "2302"], among=False)
+    return signatures_hold(scope, [*_PAYMENTS, *_REFUNDS, "2301", "2302", "5253", "5351"], among=False)
 
 
 I16 = Invariant(

@@ -39,6 +39,12 @@ UNION ALL
 SELECT adm_div_code, fiscal_year, 'indicator', indicator_no, id::text, 'budget_budgetindicator'
   FROM budget_budgetindicator i WHERE {in_region("i")}  -- those taken over at the opening keep the numbers they had
    AND NOT EXISTS (SELECT 1 FROM budget_indicatorentry e WHERE e.indicator_id = i.id AND e.kind = 'opening')
+UNION ALL
+SELECT adm_div_code, fiscal_year, 'correction', correction_no, id::text, 'payments_correction'
+  FROM payments_correction k WHERE {in_region("k")}
+UNION ALL
+SELECT adm_div_code, fiscal_year, 'recall', recall_no, id::text, 'payments_recall'
+  FROM payments_recall a WHERE {in_region("a")}
 """
 
 

@@ -99,7 +99,8 @@ SELECT x."table", x.id, concat(p.name, ' 于 ', o.day, ' ', x.did, '，当日不
           LEFT JOIN parties_delegation g ON g.id = d.delegation_id
           LEFT JOIN payments_paymentrequest r ON r.id = d.document_id
           LEFT JOIN budget_spendingplan s ON s.id = d.document_id
-          LEFT JOIN parties_budgetunit u ON u.id = COALESCE(r.unit_id, s.unit_id)
+          LEFT JOIN payments_correction k ON k.id = d.document_id
+          LEFT JOIN parties_budgetunit u ON u.id = COALESCE(r.unit_id, s.unit_id, k.unit_id)
         UNION ALL
         SELECT 'monitoring_disposition', d.id::text, d.adm_div_code, d.person_id, 'monitor_officer', d.at, '处置预警',
                '', ''

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
+from django.db import connection
+
 from budget.methods import METHODS
 from core.money import ZERO
 from reconciliation.audit.findings import CodeCheck, Finding, Invariant, Scope, SqlCheck, in_region
@@ -31,25 +33,52 @@ SELECT 'payments_paymentdetail' AS "table", d.id::text AS id,
 def _restored(entries: str, account: str) -> str:
     return f"""
 WITH posted AS (
-    SELECT document_id, {account} AS account_id, sum(refunded_change) AS amount FROM {entries} e
-     WHERE kind <> 'opening' AND refunded_change <> 0 AND {in_region("e")} GROUP BY 1, 2
+    SELECT COALESCE(d.request_id, e.document_id) AS document_id, sum(e.refunded_change) AS amount,
+           bool_and(CASE WHEN c.id IS NULL THEN e.{account} = r.{account}
+                         ELSE e.{account} IN (c.from_{account}, c.to_{account}) END) AS own
+      FROM {entries} e LEFT JOIN payments_paymentrequest r ON r.id = e.document_id
+      LEFT JOIN payments_correction c ON c.id = e.document_id LEFT JOIN payments_paymentdetail d ON d.id = c.detail_id
+     WHERE e.kind <> 'opening' AND e.refunded_change <> 0 AND {in_region("e")} GROUP BY 1
 ), refunded AS (
-    SELECT r.id, r.{account} AS account_id, sum(f.amount) AS amount
+    SELECT r.id, sum(f.amount) AS amount
       FROM payments_refund f JOIN payments_paymentdetail d ON d.id = f.detail_id
-      JOIN payments_paymentrequest r ON r.id = d.request_id WHERE {in_region("f")} GROUP BY 1, 2
+      JOIN payments_paymentrequest r ON r.id = d.request_id
+     WHERE NOT EXISTS (SELECT 1 FROM payments_prioryearrefund y WHERE y.refund_id = f.id) AND {in_region("f")}
+     GROUP BY 1
 )
 SELECT 'payments_paymentrequest' AS "table", COALESCE(f.id, p.document_id)::text AS id,
-       concat('退款合计 ', COALESCE(f.amount, 0), '，恢复额度 ', COALESCE(p.amount, 0), '（{entries}）') AS explanation,
+       concat('退款合计 ', COALESCE(f.amount, 0), '，恢复额度 ', COALESCE(p.amount, 0),
+              CASE WHEN p.own IS FALSE THEN '，且不在原账或其更正的账上' ELSE '' END, '（{entries}）') AS explanation,
        COALESCE(f.amount, 0) - COALESCE(p.amount, 0) AS delta
-  FROM refunded f FULL JOIN posted p ON p.document_id = f.id AND p.account_id = f.account_id
- WHERE COALESCE(f.amount, 0) <> COALESCE(p.amount, 0)
+  FROM refunded f FULL JOIN posted p ON p.document_id = f.id
+ WHERE COALESCE(f.amount, 0) <> COALESCE(p.amount, 0) OR p.own IS NOT DISTINCT FROM false
 """
 
 
 _STORED = """
 SELECT f.id::text, f.notice_type, f.notice_no, r.voucher_no, d.seq::text, f.amount
   FROM payments_refund f JOIN payments_paymentdetail d ON d.id = f.detail_id
-  JOIN payments_paymentrequest r ON r.id = d.request_id WHERE f.message_id = %(id)s
+  JOIN payments_paymentrequest r ON r.id = d.request_id
+ WHERE f.message_id = %(id)s AND NOT EXISTS (SELECT 1 FROM payments_refundcase c WHERE c.refund_id = f.id)
+"""
+_KEPT_AS_CASES = "SELECT amount FROM payments_refundcase WHERE message_id = %s"
+
+# A case is a refund of the detail two persons named, and of what the notice said; one of an earlier year is listed.
+_CASES = f"""
+SELECT 'payments_refundcase' AS "table", c.id::text AS id,
+       concat('待查退款 ', c.notice_no, '/', c.position, ' 的金额、明细或认定人与登记的退款不符') AS explanation,
+       c.amount - COALESCE(f.amount, 0) AS delta
+  FROM payments_refundcase c LEFT JOIN payments_refund f ON f.id = c.refund_id
+ WHERE {in_region("c")}
+   AND (c.state = 'identified') IS DISTINCT FROM
+       (f.id IS NOT NULL AND (f.amount, f.detail_id, f.message_id) = (c.amount, c.detail_id, c.message_id)
+        AND c.proposed_by_id IS DISTINCT FROM c.confirmed_by_id AND c.confirmed_by_id IS NOT NULL)
+UNION ALL
+SELECT 'payments_refund', f.id::text, concat('退款 ', f.notice_no, ' 属以前年度，与以前年度退款登记不符'),
+       f.amount - COALESCE(y.amount, 0)
+  FROM payments_refund f LEFT JOIN payments_prioryearrefund y ON y.refund_id = f.id
+ WHERE {in_region("f")}
+   AND (CASE WHEN extract(year FROM f.business_date) > f.fiscal_year THEN f.amount END) IS DISTINCT FROM y.amount
 """
 
 
@@ -58,7 +87,8 @@ def _as_signed(scope: Scope) -> Iterator[Finding]:
         kind, number = message.identity[2:]
         said = Counter(_lines(message.content)) if message.content else Counter()
         kept = Counter(row[3:] for row in message.rows)
-        if said != kept or any(row[1:3] != (kind, number) for row in message.rows):
+        unplaced = Counter(amount for _, _, amount in (said - kept).elements())
+        if kept - said or unplaced != _cases_of(message.id) or any(row[1:3] != (kind, number) for row in message.rows):
             delta = sum((row[5] for row in message.rows), ZERO) - sum((key[2] for key in said.elements()), ZERO)
             table, named = "vouchers_inboxmessage", message.id
             if message.rows:
@@ -68,9 +98,21 @@ def _as_signed(scope: Scope) -> Iterator[Finding]:
 
 def _lines(content: VoucherContent) -> Iterator[tuple[str, str, Decimal]]:
     """Voucher, detail and amount of each line; a 3208 says the voucher in its head, and need not name an only line."""
-    tag, head = voucher_type(content.voucher_type).amount_detail, content.main.get("OriBillNo", "")
+    kind = voucher_type(content.voucher_type)
+    head = content.main.get("OriBillNo", "") if kind.code == "3208" else ""
     for line in content.details:
-        yield line.get("OriVoucherNo") or head, line.get("OriVouDetailNo") or "1", -wire_amount(line[tag])
+        yield (
+            line.get("OriVoucherNo") or head,
+            line.get("OriVouDetailNo") or "1",
+            -wire_amount(line[kind.amount_detail]),
+        )
+
+
+def _cases_of(message_id: str) -> Counter[Decimal]:
+    """The amounts of a notice's lines that nobody could place when it came."""
+    with connection.cursor() as cursor:
+        cursor.execute(_KEPT_AS_CASES, [message_id])
+        return Counter(row[0] for row in cursor.fetchall())
 
 
 def _signatures(scope: Scope) -> Iterator[Finding]:
@@ -83,11 +125,12 @@ I13 = Invariant(
     (
         SqlCheck("The refunds of a detail are no more than was paid, and are what the detail shows.", _WITHIN),
         SqlCheck(
-            "Indicators got back exactly the refunds, on the row they were paid from.",
+            "Indicators got back exactly the refunds, where they are carried; of earlier years none.",
             _restored("budget_indicatorentry", "indicator_id"),
         ),
         SqlCheck("Quotas got back exactly the refunds.", _restored("budget_quotaentry", "quota_id")),
-        CodeCheck("Each refund is a line of a bank's notice, and each line a refund.", _as_signed),
+        SqlCheck("What two persons placed, and what is of an earlier year, is registered as such.", _CASES),
+        CodeCheck("Each refund or case is a line of a bank's notice, and each line a refund.", _as_signed),
         CodeCheck("The bank's signature over each notice holds.", _signatures),
     ),
 )

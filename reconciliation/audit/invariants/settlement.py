@@ -8,7 +8,7 @@ def _held(entries: str, account: str) -> str:
     return f"""
 WITH posted AS (
     SELECT document_id, {account} AS account_id, sum(reserved_change) AS amount FROM {entries} e
-     WHERE reserved_change <> 0 AND {in_region("e")} GROUP BY 1, 2
+     WHERE reserved_change <> 0 AND kind NOT LIKE 'correct%%' AND {in_region("e")} GROUP BY 1, 2
 ), held AS (
     SELECT id, {account} AS account_id, amount FROM payments_paymentrequest r
      WHERE state = ANY(%(reserving)s) AND {in_region("r")}
@@ -27,7 +27,7 @@ def _paid(entries: str, account: str, column: str) -> str:
     return f"""
 WITH posted AS (
     SELECT document_id, {account} AS account_id, sum({column}_change) AS amount, count(*) AS entries FROM {entries} e
-     WHERE kind <> 'opening' AND {column}_change <> 0 AND {in_region("e")} GROUP BY 1, 2
+     WHERE kind <> 'opening' AND kind NOT LIKE 'correct%%' AND {column}_change <> 0 AND {in_region("e")} GROUP BY 1, 2
 ), paid AS (
     SELECT r.id, r.{account} AS account_id, x.amount_paid AS amount
       FROM payments_paymentreceipt x JOIN payments_paymentrequest r ON r.id = x.request_id
