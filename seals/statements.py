@@ -30,6 +30,7 @@ LONGEST_ITEM, LONGEST_STATEMENT = 4096, 8192  # characters
 LONGEST_PATH = MOST_ITEMS.bit_length()
 
 _INSTANT_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_ACTING_FOR = re.compile(r"代\S.{0,39}办理")  # written by `parties.delegating.acting_note`
 _HEX_64 = re.compile(r"[0-9a-f]{64}")
 _HEX_64_OR_NONE = re.compile(r"([0-9a-f]{64})?")
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,13})\.[0-9]{2}")
@@ -306,7 +307,7 @@ def _check_statement(statement: Statement) -> None:
     life = _moment(statement.expires_at, "expires_at") - _moment(statement.issued_at, "issued_at")
     if not timedelta(0) < life <= LIFETIME:
         raise StatementMalformed("声明的有效期须大于零且不超过 5 分钟。", field="expires_at")
-    if bool(statement.note) != (statement.action in REASONED_ACTIONS) or statement.note != statement.note.strip():
+    if not _note_fits(statement):
         raise StatementMalformed("退回、否决须写明原因，其他动作不写。", field="note")
     if statement.action in DOCUMENT_ACTIONS:
         if not (statement.count and statement.adm_div_code and statement.post):
@@ -323,6 +324,14 @@ def _match(value: object, pattern: re.Pattern[str], field: str) -> None:
 def _check_number(value: object, field: str, most: int) -> None:
     if type(value) is not int or not 0 <= value <= most:
         raise StatementMalformed(f"{field} 须为 0 至 {most} 的整数。", field=field)
+
+
+def _note_fits(statement: Statement) -> bool:
+    """A return or refusal says why; an approval at most for whom it was given (委托); nothing else says anything."""
+    note = statement.note
+    if statement.action in REASONED_ACTIONS:
+        return bool(note) and note == note.strip()
+    return not note or (statement.action == "approve" and _ACTING_FOR.fullmatch(note) is not None)
 
 
 def _check_text(value: object, field: str, shortest: int, longest: int, *, also: str = "") -> None:

@@ -245,3 +245,32 @@ def test_what_the_bank_has_not_refused_is_not_given_up(city, state):
     )
     assert outcome.refused[request.id].code == "transition_not_allowed"
     assert acts.books("I1")["reserved"] == "1.00"
+
+
+@pytest.mark.parametrize("part", ["clerk", "reviewer", "maker"])
+def test_the_database_lets_nobody_seal_what_he_had_another_part_in(city, part):
+    """Past every service: the request cannot become sealed while one person stands in two places."""
+    request = vouchered("I4", "1.00")
+    sealer = world.officer("gk-yz").person_id
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE vouchers_voucher SET sealed_by_id = %s WHERE id = %s", [sealer, request.voucher_id])
+        cursor.execute("SET LOCAL session_replication_role = replica")  # past every trigger and foreign key
+        if part == "clerk":
+            cursor.execute("UPDATE payments_paymentrequest SET created_by_id = %s WHERE id = %s", [sealer, request.id])
+        elif part == "reviewer":
+            cursor.execute(
+                "UPDATE parties_reviewdecision SET person_id = %s WHERE document_id = %s AND ordinal = 2",
+                [sealer, request.id],
+            )
+        else:
+            maker = world.officer("gk-sh").person_id
+            cursor.execute("UPDATE vouchers_voucher SET made_by_id = %s WHERE id = %s", [maker, request.voucher_id])
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+    with pytest.raises(DatabaseError, match="two parts"), transaction.atomic():
+        PaymentRequest.objects.filter(pk=request.pk).update(state="sealed")
+
+
+def test_the_database_lets_a_request_be_sealed_by_somebody_else(city):
+    request = vouchered("I4", "1.00")
+    assert PaymentRequest.objects.filter(pk=request.pk).update(state="sealed") == 1

@@ -242,6 +242,8 @@ def test_a_statement_field_not_of_its_form_is_refused(name: str, wrong: Any) -> 
 
 
 @pytest.mark.parametrize(("action", "note", "accepted"), [
+    ("approve", "代赵国强办理", True), ("approve", "代办理", False), ("approve", "代赵\n国强办理", False),
+    ("seal", "代赵国强办理", False), ("return", "代赵国强办理 附件不全", True),
     ("return", "附件不全", True), ("reject", "重复支付", True), ("return", "", False), ("reject", " ", False),
     ("return", " 附件不全", False), ("approve", "同意", False), ("seal", "章", False), ("stamp", "", True),
     ("return", "隐\u200b藏", False),
