@@ -139,7 +139,7 @@ def track_context(desk: Desk, payment: PaymentRequest) -> dict[str, Any]:
     year, indicator = payment.fiscal_year, payment.indicator
     clerk = desk.holds("unit_clerk")
     failed = [d for d in details if reissuable_amount(d) and d.reissued_as_id is None]
-    recalls = list(payment.recalls.order_by("id"))
+    recalls = list(payment.recalls.order_by("id")) if payment.voucher_id else []
     in_queue = payment.state in (S.IN_REVIEW, S.ON_HOLD, S.APPROVED)
     return {
         "payment": payment,
@@ -177,7 +177,9 @@ def track_context(desk: Desk, payment: PaymentRequest) -> dict[str, Any]:
             Correction.objects.filter(detail__request=payment)
             .select_related("detail", "from_indicator", "to_indicator")
             .order_by("id")
-        ),
+        )
+        if payment.amount_paid
+        else [],
         "may_correct": clerk and payment.amount_paid > payment.amount_refunded and year == desk.fiscal_year,
         "may_give_up": clerk and payment.state == S.APPROVED,
         "may_recall": clerk
