@@ -665,10 +665,10 @@ def _check_payment_text(content: VoucherContent, payment: Payment, row: VoucherR
         (str(line.seq), document.number, wire_yuan(line.amount), *payee, line.remark, payment.unit_code)
         for line, payee in zip(payment.lines, payees, strict=True)
     ]
-    tags = tuple(compress(tags, known))
-    stated = [tuple(detail[tag] for tag in tags) for detail in content.details]
+    there = tuple(compress(tags, known))
+    stated = [tuple(detail[tag] for tag in there) for detail in content.details]
     wanted = [tuple(compress(line, known)) for line in lines]
-    _compare_lines(tags, stated, wanted)
+    _compare_lines(there, stated, wanted)
     if sum((line.amount for line in payment.lines), ZERO) != document.amount:
         raise _text_disagrees("PayAmt", "明细合计", wire_yuan(document.amount))
 
