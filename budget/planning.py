@@ -69,7 +69,7 @@ def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime, acti
     }
     if made:
         return made_before(made, keys)
-    rows = BudgetIndicator.objects.select_related("unit").filter(
+    rows = BudgetIndicator.objects.select_related("unit", "quota").filter(
         pk__in={given.indicator_id for given in inputs},
         adm_div_code=clerk.adm_div_code,
         fiscal_year=context.fiscal_year,
@@ -82,7 +82,8 @@ def save_plans(*, inputs: Sequence[PlanInput], clerk: Actor, now: datetime, acti
         if given.indicator_id not in indicators:
             raise NotFound("指标不存在或不属于本单位。", field="indicator_id")
         row = indicators[given.indicator_id]
-        if control_in(year, row.payment_mode, row.fund_nature) not in PLANNED:
+        is_planned = control_in(year, row.payment_mode, row.fund_nature) in PLANNED
+        if not is_planned or row.quota.control != Quota.Control.LIMIT:
             raise PlanInvalid(f"指标 {row.indicator_no} 不按用款计划控制。", field="indicator_id")
         if not 1 <= given.month <= 12:
             raise PlanInvalid("月份应为 1–12。", field="month")

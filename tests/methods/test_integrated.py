@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from budget import services as budget_services
+from budget.entries import Context
 from budget.models import BudgetYear, ClearingLimit, Quota
 from budget.planning import PlanInvalid
 from demo import world
@@ -79,9 +80,32 @@ def test_nothing_is_planned_but_what_the_region_plans(integrated):
         budget_services.save_plans(inputs=given, clerk=clerk, now=NOW)
     assert refusal.value.field == "indicator_id"
 
-    BudgetYear.objects.update(planned_funds=["11"])
+    BudgetYear.objects.update(planned_funds=["11"])  # too late for an indicator that is there
+    with pytest.raises(PlanInvalid):
+        budget_services.save_plans(inputs=given, clerk=clerk, now=NOW)
+    old = world.indicator("I1")
+    opening = budget_services.OpeningIndicator(
+        indicator_no="I1B",
+        doc_no="临财预〔2026〕99号",
+        unit=old.unit,
+        fund_nature="11",
+        function_code=old.function_code,
+        gov_economic_code=old.gov_economic_code,
+        payment_mode="12",
+        payer_account=old.quota.payer_account,
+        total=D("1000.00"),
+        paid=D("0.00"),
+        quota_left=D("0.00"),
+    )
+    context = Context(world.REGION, world.YEAR, world.DAY, "t", NOW)
+    made = budget_services.import_indicator(opening, context)
+    given = [budget_services.PlanInput(made.id, 6, D("100.00"))]
     [plan] = budget_services.save_plans(inputs=given, clerk=clerk, now=NOW)
-    assert plan.payment_mode == "12"
+    budget_services.submit_plans(plan_ids=[plan.id], clerk=clerk, now=NOW).raise_if_refused()
+    for who in ("u101001-fh", "jkw-sh", "gk-jh"):
+        reviewer = world.officer(who)
+        budget_services.approve_plans(plan_ids=[plan.id], reviewer=reviewer, now=NOW).raise_if_refused()
+    assert acts.books("I1B")["quota"] == "100.00"  # with the last approval, without a notice to the bank
 
 
 def test_units_own_money_is_limited_by_its_income_in_either_mode(integrated):

@@ -14,6 +14,7 @@ from parties.duties import (
     apart_on_document,
     conflicting_posts,
     forbidden_pairs,
+    of_side,
 )
 from parties.errors import IncompatiblePosts, PostPlaceInvalid
 from parties.models import Person, PostAssignment, User
@@ -198,3 +199,11 @@ def test_two_grants_at_the_same_moment_cannot_slip_past_each_other():
 
     assert sorted(type(answer).__name__ for answer in answers) == ["IncompatiblePosts", "PostAssignment"]
     assert PostAssignment.objects.count() == 1
+
+
+def test_seals_of_a_type_both_issue_are_those_of_the_senders_side():
+    both = ["name_seal", "seal_keeper", "unit_name_seal", "unit_sealer", ""]
+    assert of_side(both, unit=False) == [True, True, False, False, True]
+    assert of_side(both, unit=True) == [False, False, True, True, True]
+    for one in (["name_seal", "seal_keeper"], ["unit_sealer", ""], ["", ""], []):
+        assert of_side(one, unit=True) == of_side(one, unit=False) == [True] * len(one)
