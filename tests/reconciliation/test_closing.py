@@ -197,7 +197,7 @@ def test_p13_found_by_the_bank_report_settles_itself_with_the_next_run(world):
         (2, yuan("15000.00"), "different"),
         (3, 0, "matched"),
     ]
-    assert [sheet.run for sheet in selectors.sheets_of_day(REGION, DAY)] == [3] * 6
+    assert [sheet.run for sheet in selectors.sheets_of_day(REGION, DAY)] == [3] * 9
 
 
 def test_whoever_had_a_part_in_a_payment_does_not_settle_its_difference(world):
