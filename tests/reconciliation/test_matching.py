@@ -73,6 +73,9 @@ def test_equal_books_match_and_every_pair_has_its_sheet(world):
         ("bank_refund", "BANK-B"): (1, yuan("3000.00"), yuan("3000.00"), "matched"),
         ("pboc_clearing", "PBOC-990100"): (3, yuan("110000.00"), yuan("110000.00"), "matched"),
         ("pboc_limit", "PBOC-990100"): (1, yuan("100000.00"), yuan("100000.00"), "matched"),
+        ("bank_funds", "BANK-A"): (0, 0, 0, "matched"),
+        ("bank_funds", "BANK-B"): (0, 0, 0, "matched"),
+        ("pboc_payment", "PBOC-990100"): (0, 0, 0, "matched"),
     }
 
 
