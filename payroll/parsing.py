@@ -87,7 +87,7 @@ class Errors:
     def add(self, row: int, column: str, message: str) -> None:
         self.counted += 1
         if len(self.kept) < MOST_ERRORS:
-            self.kept.append(RowError(row, column, message))
+            self.kept.append(RowError(row, column[:60], message[:200]))
 
 
 @dataclass(frozen=True, slots=True)
