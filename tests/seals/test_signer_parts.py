@@ -1,5 +1,7 @@
 """How orders are cut into questions to the signer: no frame too long, a voucher never divided."""
 
+import base64
+
 from core.ids import new_id
 from seals import signer_client
 from seals.signing import Order
@@ -49,7 +51,8 @@ def test_marks_come_back_in_the_order_of_the_orders(monkeypatch):
 
     def ask(verb, **question):
         asked.append(len(question["orders"]))
-        return {"marks": [{"value": one["text"], "serial_hex": one["position"]} for one in question["orders"]]}
+        marks = [(base64.b64encode(one["text"].encode()).decode(), one["position"]) for one in question["orders"]]
+        return {"marks": [{"value": value, "serial_hex": position} for value, position in marks]}
 
     monkeypatch.setattr(signer_client, "ask", ask)
     given = orders(40, 41, 42)
