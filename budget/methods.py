@@ -81,6 +81,7 @@ class Method:
     control: Control
     clearing: Clearing
     refund_type: str
+    correction_type: str = ""  # what tells PBoC to carry it under other codes; none where PBoC knows no codes of it
     has_cheques: bool = False
 
     @property
@@ -118,6 +119,7 @@ _ROWS = (
         control=Control.PLAN,
         clearing=Clearing.BY_PAYMENT,
         refund_type="2203",
+        correction_type="5253",
     ),
     Method(
         code=PaymentMode.AUTHORIZED,
@@ -130,6 +132,7 @@ _ROWS = (
         control=Control.QUOTA,
         clearing=Clearing.BY_NOTICE,
         refund_type="2204",
+        correction_type="5351",
         has_cheques=True,
     ),
     Method(

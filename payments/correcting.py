@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from budget.codes import CodeKind
 from budget.entries import Balances, Context, Posting, lock_balances, post
 from budget.errors import CodeUnknown, EconomicMappingMissing, IndicatorExceeded, QuotaExceeded
+from budget.methods import method_of
 from budget.models import Quota
 from budget.selectors import code_names, is_legal_pair, legal_economic_pairs
 from core.actors import Actor
@@ -192,6 +193,8 @@ def _wrong(given: CorrectionInput, detail: PaymentDetail, quota: Quota, context:
         found.append(FieldInvalid("请填写更正原因（不超过 200 字）。", field="reason"))
     if detail.state != DetailState.PAID or request.fiscal_year != context.fiscal_year:
         found.append(CorrectionRefused("只能更正本年已支付的明细。", field="detail_id"))
+    if not method_of(request.payment_mode).correction_type:
+        found.append(CorrectionRefused("该支付方式的支出不由国库更正，请用指标文或会计分录调整。", field="detail_id"))
     if target.unit_id != request.unit_id:
         found.append(CorrectionRefused("更正不能换预算单位。", field="to_indicator_id"))
     if target.fiscal_year != request.fiscal_year:

@@ -7,16 +7,15 @@ from datetime import date
 from decimal import Decimal
 
 from budget.codes import CodeKind
-from budget.methods import year_of
+from budget.methods import method_of, year_of
 from budget.selectors import code_names
 from core.money import ZERO, wire_yuan
 from parties.models import Region
 from payments.exception_models import Correction
 from payments.messages import CLEARING_BANK_CODE, Names, classification, function_levels, payee_fields
 from payments.models import PaymentRequest
+from vouchers.schema import voucher_type
 from vouchers.services import Draft
-
-VOUCHER_TYPE = {"11": "5253", "12": "5351"}
 
 
 def load_correction_names(corrections: Sequence[Correction]) -> Names:
@@ -42,19 +41,19 @@ def correction_draft(correction: Correction, names: Names, voucher_date: date) -
     before = correction.detail.request
     after = copy(before)
     after.indicator, after.dept_economic_code = correction.to_indicator, correction.dept_economic_code
-    direct = before.payment_mode == "11"
-    make = _direct if direct else _authorised
+    kind = voucher_type(method_of(before.payment_mode).correction_type)
+    make = _direct if kind.code == "5253" else _authorised
     main, lines = make(correction, before, after, names)
     return Draft(
-        voucher_type=VOUCHER_TYPE[before.payment_mode],
+        voucher_type=kind.code,
         adm_div_code=correction.adm_div_code,
         fiscal_year=correction.fiscal_year,
         voucher_date=voucher_date,
         sender=names.region.finance_organisation,
         receiver=names.region.pboc_organisation,
         amount=ZERO,
-        main=main | {"PayAmt": wire_yuan(ZERO)},
-        details=tuple(lines),
+        main={tag: value for tag, value in main.items() if tag in kind.main_by_tag} | {"PayAmt": wire_yuan(ZERO)},
+        details=tuple({tag: value for tag, value in line.items() if tag in kind.detail_by_tag} for line in lines),
         document_type=correction._meta.label,
         document_id=correction.id,
     )

@@ -374,8 +374,7 @@ def withdraw_returned_requests(*, adm_div_code: str, now: datetime) -> list[Paym
     requests = [r for r in requests if r.id in open_recalls]
     lock_balances([r.indicator_id for r in requests], [r.quota_id for r in requests])
     post([reservation(r, -1, "release", "撤回") for r in requests], context)
-    direct = [r for r in requests if r.payment_mode == "11"]
-    issue_limit_notices([(r, -r.amount) for r in direct], by=system_actor("清算额度"), context=context)
+    issue_limit_notices([(r, -r.amount) for r in requests], by=system_actor("清算额度"), context=context)
     unlink_reissues(requests)
     move(REQUEST_FLOW, requests, "withdraw", by=system, at=now)
     move(RECALL_FLOW, [open_recalls[r.id] for r in requests], "withdraw", by=system, at=now)

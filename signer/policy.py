@@ -729,8 +729,8 @@ def _check_crossing(correction: CorrectionRow) -> None:
 
 def _check_correction_text(content: VoucherContent, correction: CorrectionRow, row: VoucherRow) -> None:
     """One line less by the old codes, one line more by the new ones, nothing in all."""
-    direct = correction.payment_mode == "11"
-    if row.amount or row.voucher_type != ("5253" if direct else "5351"):
+    direct = row.voucher_type == "5253"
+    if row.amount or row.voucher_type != method_of(correction.payment_mode).correction_type:
         raise _text_disagrees("PayAmt", wire_yuan(row.amount), wire_yuan(ZERO))
     before, after = correction.before, correction.after
     expected = {
@@ -742,7 +742,7 @@ def _check_correction_text(content: VoucherContent, correction: CorrectionRow, r
     }
     if direct:
         expected |= {
-            "PayTypeCode": "11",
+            "PayTypeCode": correction.payment_mode,
             "PayAcctNo": correction.payer_account_no,
             "PayeeAcctNo": correction.payee_account_no,
             "PayeeAcctName": correction.payee_name,
