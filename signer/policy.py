@@ -19,7 +19,7 @@ from uuid import UUID
 from cryptography.x509 import load_der_x509_certificate
 from cryptography.x509.oid import NameOID
 
-from budget.methods import BY_TYPE, METHODS, Clearing, Method, Side
+from budget.methods import BY_TYPE, METHODS, Clearing, Method, Side, method_of
 from core.digests import sm3_hex
 from core.money import ZERO, wire_yuan
 from parties.chain_rules import is_complete

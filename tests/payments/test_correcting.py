@@ -6,6 +6,7 @@ import pytest
 
 from core.errors import ValidationFailed
 from demo import world
+from parties.models import BankAccount
 from payments import services
 from payments.errors import ReasonRequired
 from payments.exception_selectors import corrections_and_refunds
@@ -163,6 +164,7 @@ def test_the_same_receipt_twice_has_one_effect(target, bank_a, pboc):
     ],
 )
 def test_unit_fund_method_and_bank_stay(city, bank_a, changes, message):
+    BankAccount.objects.filter(account_no=world.ACCOUNTS["101001"]).update(fund_natures=["11", "12"])
     other = corrected.second_indicator("IX", **changes)
     with pytest.raises(ValidationFailed) as found:
         corrected.asked(paid(bank_a), other)
