@@ -1,9 +1,10 @@
-"""What the scheduled rules look at once a day: direct funds (M21), refunds (M28), documents that wait (M32)."""
+"""What the scheduled rules look at once a day: direct funds (M21), what was mended (M28), documents that wait (M32)."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, Max, Min, OuterRef, Subquery, Sum
 from django.utils import timezone
@@ -11,17 +12,18 @@ from django.utils import timezone
 from budget.models import BudgetIndicator, SpendingPlan
 from budget.states import PlanState
 from core.models import Transition, Workday
+from core.money import ZERO
 from monitoring.facts import DwellFacts, MonthlyFacts, ProgressFacts
 from monitoring.sources import register
 from parties.duties import Post
 from parties.models import BudgetUnit, ReviewNode
-from payments.models import PaymentRequest, Refund
+from payments.models import CorrectionReceipt, PaymentRequest, Refund
 from payments.states import RequestState
 
 
 def register_sources() -> None:
     register("M21", direct_progress)
-    register("M28", refunds_of_the_month)
+    register("M28", mended_of_the_month)
     register("M32", waiting_documents)
 
 
@@ -53,14 +55,19 @@ def direct_progress(adm_div_code: str, day: date) -> Sequence[ProgressFacts]:
     ]
 
 
-def refunds_of_the_month(adm_div_code: str, day: date) -> Sequence[MonthlyFacts]:
-    """Return how often money of each unit came back in the month of this day, up to it."""
-    rows = (
-        Refund.objects.filter(adm_div_code=adm_div_code, business_date__range=(day.replace(day=1), day))
-        .values("detail__request__unit_id")
-        .annotate(times=Count("pk"), total=Sum("amount"))
-    )
-    found = {row["detail__request__unit_id"]: row for row in rows}
+def mended_of_the_month(adm_div_code: str, day: date) -> Sequence[MonthlyFacts]:
+    """Return how often money of each unit came back or was carried differently in the month of this day, up to it."""
+    month = (day.replace(day=1), day)
+    refunds = Refund.objects.filter(adm_div_code=adm_div_code, business_date__range=month)
+    corrections = CorrectionReceipt.objects.filter(adm_div_code=adm_div_code, executed=True, dealt_on__range=month)
+    found: dict[UUID, tuple[int, Decimal]] = {}
+    for rows, unit, amount in (
+        (refunds, "detail__request__unit_id", "amount"),
+        (corrections, "correction__unit_id", "correction__amount"),
+    ):
+        for unit_id, times, total in rows.values_list(unit).annotate(times=Count("pk"), total=Sum(amount)):
+            before = found.get(unit_id, (0, ZERO))
+            found[unit_id] = (before[0] + times, before[1] + total)
     return [
         MonthlyFacts(
             document_id=unit.id,
@@ -71,10 +78,10 @@ def refunds_of_the_month(adm_div_code: str, day: date) -> Sequence[MonthlyFacts]
             fiscal_year=day.year,
             unit_code=unit.code,
             section=unit.section,
-            amount=found[unit.id]["total"],
+            amount=found[unit.id][1],
             business_date=day,
             month=day.month,
-            times=found[unit.id]["times"],
+            times=found[unit.id][0],
         )
         for unit in BudgetUnit.objects.filter(pk__in=found).order_by("code")
     ]

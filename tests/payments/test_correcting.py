@@ -1,5 +1,6 @@
 """Corrections: codes change, money does not; the books carry it differently once PBoC says so; the sum is nothing."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -9,8 +10,8 @@ from demo import world
 from parties.models import BankAccount
 from payments import services
 from payments.errors import ReasonRequired
-from payments.exception_selectors import corrections_and_refunds
 from payments.models import Correction, CorrectionReceipt, Refund
+from payments.scheduled_facts import mended_of_the_month
 from tests import acts, corrected
 from tests.bank import clearing, refund_clearing
 from tests.conftest import NOW
@@ -307,12 +308,6 @@ def test_the_month_counts_what_was_corrected_and_what_came_back(target, bank_a, 
     executed(pboc, sent(request, target))
     bank_a.send(bank_a.refund("TK1", request, 1, "250.00"))
 
-    assert corrections_and_refunds(request.unit, 6, fiscal_year=world.YEAR) == {
-        "corrections": 1,
-        "corrected": D("600.00"),
-        "refunds": 1,
-        "refunded": D("250.00"),
-        "payments": 1,
-        "paid": D("1000.00"),
-    }
-    assert corrections_and_refunds(request.unit, 5, fiscal_year=world.YEAR)["corrections"] == 0
+    [june] = mended_of_the_month(world.REGION, world.DAY)
+    assert (june.document_id, june.times, june.amount) == (request.unit_id, 2, D("850.00"))
+    assert mended_of_the_month(world.REGION, date(2026, 5, 31)) == []
