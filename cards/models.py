@@ -39,7 +39,7 @@ class CardTransaction(RegionYearModel):
             models.CheckConstraint(name="card_amount_positive", condition=Q(amount__gt=0)),
             models.CheckConstraint(name="card_due_after_purchase", condition=Q(due_on__gte=F("consumed_on"))),
         ]
-        triggers = [append_only()]
+        triggers = [append_only("purchase_stays")]
 
     def __str__(self) -> str:
         return f"{self.transaction_no} {self.merchant}"

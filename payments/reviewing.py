@@ -15,7 +15,7 @@ from core.transitions import check_move, move
 from monitoring.errors import AttachmentRequired
 from monitoring.facts import Hit
 from monitoring.levels import Action
-from monitoring.models import Alert
+from monitoring.models import Alert, CaseStep
 from monitoring.points import Point
 from monitoring.services import dispose, passed_rules, record_hits
 from monitoring.states import AlertState
@@ -324,11 +324,19 @@ def dispose_held_requests(
 
 
 def _refuse_without_attachments(outcome: Outcome[PaymentRequest]) -> None:
-    """A hold whose rule asks for files is not passed without any (one query)."""
+    """A hold whose rule asks for files is not passed without any (one query).
+
+    The files of a request under way are frozen: what is still asked for comes with the unit's words in the case.
+    """
+    answered = CaseStep.objects.filter(case__alert=OuterRef("pk")).exclude(attachments=[])
     asked = Alert.objects.filter(document_id=OuterRef("pk"), state=AlertState.PENDING, attachment_required=True)
+    asked = asked.filter(~Exists(answered))
     bare = PaymentRequest.objects.filter(pk__in=[r.id for r in outcome.accepted], attachments=None)
     for pk in bare.filter(Exists(asked)).values_list("pk", flat=True):
-        outcome.refused[pk] = AttachmentRequired("该规则要求附件，单据没有附件，不能放行。", field="attachments")
+        outcome.refused[pk] = AttachmentRequired(
+            "该规则要求附件，单据和案件说明都没有附件，不能放行。请单位在预警案件中说明并上传附件。",
+            field="attachments",
+        )
     outcome.accepted[:] = [r for r in outcome.accepted if r.id not in outcome.refused]
 
 

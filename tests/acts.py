@@ -73,6 +73,12 @@ def frame_contract(indicator: str, *, no: str = FRAME, **changes: Any) -> None:
     import_contract(ContractInput(**values), unit=target.unit, context=context)
 
 
+def own_account_contract() -> None:
+    """File a contract C-OWN on I4 whose supplier is the unit's own basic account: nothing else pays it from there."""
+    account = AccountInput(world.BASIC_ACCOUNT_101002, "乙银行临江支行")
+    frame_contract("I4", no="C-OWN", supplier_name="市第一中学基本户", accounts=(account,))
+
+
 def wanted(indicator: str, *amounts: str, **changes: Any) -> services.RequestInput:
     """A request as a clerk fills it in; from a procurement indicator on a contract that lets anything be paid."""
     if "contract_no" not in changes and indicator in ("I4", "I6"):

@@ -14,8 +14,8 @@ from tests.ukeys import Hand, ukeys_required
 SECURITY, AUDITOR, SUPERVISOR = {"aq-gl"}, {"aq-sj"}, {"jjw"}  # 安全保密员, 安全审计员, 监督查看
 OFFICERS = (
     *("u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz", "ys-jb", "ys-fz", "jkw-sh", "gk-jh"),
-    *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "bb-hd", "aq-gl", "aq-sj", "jjw", "admin"),
-    *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "ld-fg", "aq-gl", "aq-sj", "admin"),
+    *("gk-sh", "gk-kz", "gk-zd", "gk-yz", "gk-mz", "gk-dz", "gk-jk", "bb-hd", "ld-fg"),
+    *("aq-gl", "aq-sj", "jjw", "admin"),
 )
 UNIT = {"u101001-jb", "u101001-fh", "u101001-fz", "u101001-yz", "u101001-mz"}
 BUSINESS = set(OFFICERS) - {"admin"} - SECURITY - AUDITOR - SUPERVISOR

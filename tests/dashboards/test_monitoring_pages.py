@@ -10,8 +10,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from demo import world
 from monitoring.models import AnnualLimit, Case, CaseStep, ListedPayee, MonitoringRule, RuleChange
 from tests import acts
+from tests.attachments.files import pdf
 
-PDF = b"%PDF-1.4 a file"
+PDF = pdf()
 
 
 def fields(**changes):

@@ -116,9 +116,8 @@ def expense(**changes: Any) -> ExpenseFacts:
     return ExpenseFacts(**{**values, **changes})
 
 
-def payer(**changes: Any) -> PayerFacts:
-    values: dict[str, Any] = {"account_no": "6220", "kind": "unit_zero_balance", "active": True}
-    return PayerFacts(**{**values, **changes})
+def payer(fault: str = "") -> PayerFacts:
+    return PayerFacts("6220", fault)
 
 
 _SUBJECT: dict[str, Any] = {

@@ -1,16 +1,14 @@
 """Hard rules: contract (M12), balances (M14), codes (M15) and the payer's account (M31) refuse, whatever is set."""
 
 import pytest
+from django.db import transaction
 
-from core.money import yuan
+from contracts.errors import ContractInUse
 from monitoring.models import Alert, Case, MonitoringRule
 from parties.models import BankAccount
-from payments import screening
 from payments.models import PaymentRequest
 from tests import acts
-from tests.monitoring.rule_facts import contract
-
-PAYEE = "临江市晨光办公用品公司"
+from tests.contracts import builders as b
 
 
 def refusal(outcome):
@@ -19,55 +17,49 @@ def refusal(outcome):
 
 
 @pytest.fixture
-def with_contract(monkeypatch):
-    """A register of contracts that knows one for every request that names a contract; none of ours is there yet."""
-
-    def known(**changes):
-        facts = contract(supplier_name=PAYEE, **changes)
-        monkeypatch.setattr(
-            screening, "CONTRACT_FACTS", lambda requests: {r.id: facts for r in requests if r.contract_no}
-        )
-
-    return known
+def accepted(city):
+    """A contract over 100,000.00 on I4, delivered and accepted: all of it may be paid."""
+    contract = b.filed()
+    b.accept(contract, "100000.00", final=True)
+    return contract
 
 
-@pytest.mark.parametrize(("amount", "accepted"), [("45000.00", True), ("45000.01", False)])
-def test_m12_up_to_the_balance_of_the_contract_and_not_a_fen_more(city, with_contract, amount, accepted):
-    with_contract()
-    request = acts.draft("I1", amount, contract_no="HT-1")
+@pytest.mark.parametrize(("amount", "code"), [("100000.00", None), ("100000.01", "contract_exceeded")])
+def test_m12_up_to_the_balance_of_the_contract_and_not_a_fen_more(accepted, amount, code):
+    request = b.payment(accepted, amount)
 
     outcome = acts.submit(request)
 
-    assert bool(outcome.accepted) is accepted
-    if not accepted:
+    if code is None:
+        assert [r.id for r in outcome.accepted] == [request.id]
+    else:
         error = refusal(outcome)
-        assert (error.code, error.field, error.facts["rule"]) == ("monitoring_blocks", "amount", "M12")
-        assert "45,000.00" in error.message and "补充合同" in error.message
+        assert (error.code, error.field) == (code, "amount")
+        assert "100,000.00" in error.message
         assert acts.fresh(request)[0].state == "draft"
-        assert acts.books("I1")["reserved"] == "0.00"
+        assert acts.books("I4")["reserved"] == "0.00"
+    assert not Alert.objects.exists()
 
 
-def test_m12_only_to_the_supplier(city, with_contract):
-    with_contract()
-    other = acts.line("100.00", payee_name="另一公司")
-    request = acts.draft("I1", contract_no="HT-1", details=(other,))
+def test_m12_only_to_the_supplier(accepted):
+    error = refusal(acts.submit(b.payment(accepted, "100.00", payee_name="另一公司")))
 
-    error = refusal(acts.submit(request))
-
-    assert (error.code, error.field) == ("monitoring_blocks", "details")
+    assert (error.code, error.field) == ("contract_payee_differs", "details.1.payee_name")
     assert not Alert.objects.exists()  # refused, so there is nothing to dispose of
 
 
-def test_m12_is_asked_again_at_the_final_approval(city, with_contract):
-    with_contract()
-    request = acts.draft("I1", "45000.00", contract_no="HT-1")
+def test_m12_holds_until_the_final_approval_for_the_contract_stays_under_what_is_under_way(accepted):
+    """Nothing is asked again there: a contract neither ends nor shrinks below its payments."""
+    request = b.payment(accepted, "100000.00")
     acts.submit(request).raise_if_refused()
-    with_contract(paid=yuan("40000.01"))
 
-    error = refusal(acts.approve("u101001-fh", request))
+    assert refusal(b.decide("terminate", accepted)).code == "contract_in_use"
+    less = b.supplement(accepted, "-0.01")
+    with pytest.raises(ContractInUse), transaction.atomic():
+        b.settle(less)
 
-    assert (error.code, error.facts["rule"]) == ("monitoring_blocks", "M12")
-    assert acts.fresh(request)[0].state == "in_review"
+    acts.approve_all(request)
+    assert acts.fresh(request)[0].state == "approved"
 
 
 @pytest.mark.parametrize(("amount", "code"), [("80000.00", None), ("80000.01", "quota_exceeded")])
@@ -95,8 +87,8 @@ def approved():
     ("changes", "part"),
     [
         ({"active": False}, "已停用"),
-        ({"kind": "unit_basic"}, "不是单位零余额账户"),
-        ({"kind": "finance_zero_balance"}, "不是单位零余额账户"),
+        ({"kind": "unit_basic"}, "须由单位零余额账户付款，6210001010010001 是单位基本户"),
+        ({"kind": "finance_zero_balance"}, "须由单位零余额账户付款，6210001010010001 是财政零余额账户"),
     ],
 )
 def test_m31_only_a_filed_account_in_use_and_of_its_kind_pays(city, changes, part):

@@ -122,6 +122,7 @@ CORRECTIONS = {
     "returned": {"submit": ("in_review", UNIT_CLERK), "cancel": ("voided", UNIT_CLERK)},
     "in_review": {
         "advance": ("in_review", REVIEWERS),
+        "countersign": ("in_review", REVIEWERS),
         "approve": ("approved", REVIEWERS),
         "return": ("returned", REVIEWERS),
         "reject": ("voided", REVIEWERS),

@@ -1,13 +1,14 @@
 """What the rules are told about requests comes from the books: rules that need a look-up, asked through submit."""
 
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
 import pytest
 
 from core.models import BusinessDay, Workday
 from demo import world
-from monitoring.models import Alert, AnnualLimit, ListedPayee, MonitoringRule
+from monitoring.casework import Filed, explain_case
+from monitoring.models import Alert, AnnualLimit, Case, ListedPayee, MonitoringRule
 from monitoring.registry import RULES
 from parties.models import BankAccount, BudgetUnit
 from payments import services
@@ -47,23 +48,28 @@ def person_ids():
     return {"made_by_id": people[0], "decided_by_id": people[1]}
 
 
+def cheque(number):
+    """What a request for 10.00 in cash says."""
+    cash = {"business_type": "5", "settlement": "3", "cash_purpose": "03", "cash_reason": "慰问"}
+    return cash | {"details": (acts.line("10.00", reference=number),)}
+
+
 def test_m03_counts_the_cash_of_the_units_month(city):
     only("M03")
-    cash = {"settlement": "3", "cash_reason": "慰问"}
     MonitoringRule.objects.filter(code="M03").update(parameters={"single": "10.00", "month": "25.00"}, version=2)
-    first, second, third = (submitted("I1", "10.00", **cash) for _ in range(3))
+    first, second, third = (submitted("I1", **cheque(number)) for number in ("XJ1", "XJ2", "XJ3"))
 
     assert hits(first, second, third) == [[], [], ["M03"]]
     assert third.state == "blocked"
     assert Alert.objects.get().facts["cash_this_month"] == "20.00"
     next_day(date(2026, 7, 1))
-    assert hits(submitted("I1", "10.00", **cash)) == [[]]
+    assert hits(submitted("I1", **cheque("XJ4"))) == [[]]
 
 
 def test_m03_counts_within_one_batch_too(city):
     only("M03")
     MonitoringRule.objects.filter(code="M03").update(parameters={"single": "10.00", "month": "25.00"}, version=2)
-    requests = [acts.draft("I1", "10.00", settlement="3", cash_reason="慰问") for _ in range(3)]
+    requests = [acts.draft("I1", **cheque(number)) for number in ("XJ1", "XJ2", "XJ3")]
 
     acts.submit(*requests).raise_if_refused()
 
@@ -228,9 +234,12 @@ def test_m25_compares_the_month_with_the_months_before(city):
 
 def test_m20_direct_funds_do_not_go_into_the_units_account(city):
     only("M20")
+    acts.own_account_contract()
     inside = acts.line("10.00", payee_account_no=world.BASIC_ACCOUNT_101002, payee_name="市第一中学基本户")
 
-    assert hits(submitted("I4", "10.00"), submitted("I4", details=(inside,))) == [[], ["M20"]]
+    out, into = submitted("I4", "10.00"), submitted("I4", details=(inside,), contract_no="C-OWN")
+
+    assert hits(out, into) == [[], ["M20"]]
 
 
 def test_m26_knows_a_person_by_the_name():
@@ -283,21 +292,38 @@ def test_every_hit_is_listed_at_once(city):
     assert {rule.code for rule in RULES.values()} >= set(hits(request)[0])
 
 
-def test_a_hold_that_asks_for_files_is_not_passed_without_them(city):
+def with_files_asked():
     only("M01")
-    MonitoringRule.objects.filter(code="M01").update(
-        parameters={"amount_from": "50.00"}, attachment_required=True, version=2
+    parameters = {"amount_from": "50.00"}
+    MonitoringRule.objects.filter(code="M01").update(parameters=parameters, attachment_required=True, version=2)
+
+
+def passed(*requests):
+    return services.dispose_held_requests(
+        request_ids=acts.ids(requests), officer=world.officer("gk-jk"), passed=True, reason="已核实", now=NOW
     )
-    request = submitted("I1", "60.00")
-    officer = world.officer("gk-jk")
 
-    def dispose():
-        return services.dispose_held_requests(
-            request_ids=[request.id], officer=officer, passed=True, reason="已核实", now=NOW
-        )
 
-    [error] = dispose().refused.values()
-    assert (error.code, acts.fresh(request)[0].state) == ("attachment_required", "on_hold")
+def test_a_hold_that_asks_for_files_is_passed_with_those_of_the_explanation(city):
+    """The files of a request under way are frozen; each hold looks for those of its own case."""
+    with_files_asked()
+    request, other = submitted("I1", "60.00"), submitted("I1", "60.00")
+    assert {error.code for error in passed(request, other).refused.values()} == {"attachment_required"}
+    assert acts.fresh(request)[0].state == "on_hold"
+
+    case = Case.objects.get(alert__document_id=request.id)
+    file = Filed("ab" * 32, "合同.pdf", "application/pdf", 1000)
+    explain_case(case_id=case.id, text="见合同", files=[file], unit_officer=world.officer("u101001-jb"), now=NOW)
+    outcome = passed(request, other)
+
+    assert [r.id for r in outcome.accepted] == [request.id]
+    assert [error.code for error in outcome.refused.values()] == ["attachment_required"]
+    assert [r.state for r in acts.fresh(request, other)] == ["in_review", "on_hold"]
+
+
+def test_a_hold_that_asks_for_files_is_passed_with_those_of_the_request(city):
+    with_files_asked()
+    request = acts.draft("I1", "60.00")
     request.attachments.create(
         adm_div_code=world.REGION,
         fiscal_year=2026,
@@ -306,7 +332,10 @@ def test_a_hold_that_asks_for_files_is_not_passed_without_them(city):
         size=1,
         digest="0" * 64,
         added_by="x",
-        added_at=NOW + timedelta(0),
+        added_at=NOW,
     )
-    dispose().raise_if_refused()
+    acts.submit(request).raise_if_refused()
+
+    passed(request).raise_if_refused()
+
     assert acts.fresh(request)[0].state == "in_review"
