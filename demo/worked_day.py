@@ -224,7 +224,7 @@ class Day:
 
     def appropriation(self) -> None:
         line = self.line(
-            "临江市城乡居民基本医疗保险基金财政专户", "6230000000000901", "500000.00", bank_no="104990100013"
+            "临江市城乡居民基本医疗保险基金财政专户", "6230000000000901", "500000.00", payee_bank_no="104990100013"
         )
         self.request("P10", "I9", [line], dept_economic_code="31302", purpose="拨付城乡居民医保基金财政补助")
         self.review_and_send("P10")

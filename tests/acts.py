@@ -74,9 +74,10 @@ def frame_contract(indicator: str, *, no: str = FRAME, **changes: Any) -> None:
 
 
 def own_account_contract() -> None:
-    """File a contract C-OWN on I4 whose supplier is the unit's own basic account: nothing else pays it from there."""
+    """File a contract C-OWN on I4 whose supplier is the unit itself: what M20 and M07 are to stop."""
     account = AccountInput(world.BASIC_ACCOUNT_101002, "乙银行临江支行")
-    frame_contract("I4", no="C-OWN", supplier_name="市第一中学基本户", accounts=(account,))
+    with transaction.atomic():
+        frame_contract("I4", no="C-OWN", supplier_name="市第一中学基本户", accounts=(account,))
 
 
 def wanted(indicator: str, *amounts: str, **changes: Any) -> services.RequestInput:

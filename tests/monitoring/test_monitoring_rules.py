@@ -156,7 +156,7 @@ CASES = [  # rule, what differs, facts, whether it is hit; one a line
     ("M30", "general budget", payment(dept_economic_code="30101"), False),
     ("M31", "in order", payment(payer=payer()), False),
     ("M31", "not looked at here", payment(), False),
-    ("M31", "of another kind", payment(payer=payer("资金性质 11 的财政授权支付须由单位零余额账户付款，6220 是单位基本户。")), True),
+    ("M31", "of another kind", payment(payer=payer("资金性质 11 的财政授权支付须由单位零余额账户付款，6220 是单位基本户。")), True),  # noqa: E501
     ("M31", "not in use", payment(payer=payer("账户 6220 已停用，不能付款。")), True),
     ("M32", "two days", dwell(2), False),
     ("M32", "three days", dwell(3), True),

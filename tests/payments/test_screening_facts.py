@@ -1,10 +1,14 @@
 """What the rules are told about requests comes from the books: rules that need a look-up, asked through submit."""
 
+import os
 from datetime import date
 from decimal import Decimal
 
 import pytest
 
+from attachments.keeping import keep_files
+from attachments.store import FileStore, Received
+from core.digests import sm3_hex
 from core.models import BusinessDay, Workday
 from demo import world
 from monitoring.casework import Filed, explain_case
@@ -12,9 +16,11 @@ from monitoring.models import Alert, AnnualLimit, Case, ListedPayee, MonitoringR
 from monitoring.registry import RULES
 from parties.models import BankAccount, BudgetUnit
 from payments import services
+from payments.attaching import attach_files
 from payments.models import PaymentRequest
 from payments.screening import looks_like_a_person
 from tests import acts
+from tests.attachments import files
 from tests.conftest import NOW
 
 ACCOUNT = "6230000000000001"
@@ -304,16 +310,30 @@ def passed(*requests):
     )
 
 
-def test_a_hold_that_asks_for_files_is_passed_with_those_of_the_explanation(city):
+@pytest.fixture
+def store(tmp_path):
+    return FileStore(tmp_path / "files")
+
+
+def arrived(store):
+    content = files.pdf()
+    descriptor, path = store.incoming()
+    os.write(descriptor, content)
+    os.close(descriptor)
+    return Received(path, "合同.pdf", len(content), sm3_hex(content))
+
+
+def test_a_hold_that_asks_for_files_is_passed_with_those_of_the_explanation(city, store):
     """The files of a request under way are frozen; each hold looks for those of its own case."""
     with_files_asked()
     request, other = submitted("I1", "60.00"), submitted("I1", "60.00")
     assert {error.code for error in passed(request, other).refused.values()} == {"attachment_required"}
     assert acts.fresh(request)[0].state == "on_hold"
 
-    case = Case.objects.get(alert__document_id=request.id)
-    file = Filed("ab" * 32, "合同.pdf", "application/pdf", 1000)
-    explain_case(case_id=case.id, text="见合同", files=[file], unit_officer=world.officer("u101001-jb"), now=NOW)
+    [kept] = keep_files([arrived(store)], store=store, adm_div_code=world.REGION, fiscal_year=2026, now=NOW)
+    file = Filed(kept.received.digest, kept.received.name, kept.checked.media_type, kept.received.size)
+    case, clerk = Case.objects.get(alert__document_id=request.id), world.officer("u101001-jb")
+    explain_case(case_id=case.id, text="见合同", files=[file], unit_officer=clerk, now=NOW)
     outcome = passed(request, other)
 
     assert [r.id for r in outcome.accepted] == [request.id]
@@ -321,19 +341,10 @@ def test_a_hold_that_asks_for_files_is_passed_with_those_of_the_explanation(city
     assert [r.state for r in acts.fresh(request, other)] == ["in_review", "on_hold"]
 
 
-def test_a_hold_that_asks_for_files_is_passed_with_those_of_the_request(city):
+def test_a_hold_that_asks_for_files_is_passed_with_those_of_the_request(city, store):
     with_files_asked()
-    request = acts.draft("I1", "60.00")
-    request.attachments.create(
-        adm_div_code=world.REGION,
-        fiscal_year=2026,
-        file_name="合同.pdf",
-        media_type="application/pdf",
-        size=1,
-        digest="0" * 64,
-        added_by="x",
-        added_at=NOW,
-    )
+    request, clerk = acts.draft("I1", "60.00"), world.officer("u101001-jb")
+    attach_files(request_id=request.id, files=[arrived(store)], store=store, clerk=clerk, now=NOW)
     acts.submit(request).raise_if_refused()
 
     passed(request).raise_if_refused()
