@@ -58,6 +58,7 @@ def apply_clearings(messages: Sequence[InboundVoucher], now: datetime) -> Mappin
             books.cleared_refunds.update(line.refund_id for line in mine if line.refund_id is not None)
     prior = _prior_years(clearings, lines, context)
     limits: dict[LimitKey, ClearingLimit] = {}
+    limited: list[Clearing] = []
     if year_of(context.adm_div_code, context.fiscal_year).limits_clearing:
         limited = [clearing for clearing in clearings if clearing.id not in prior]
         limits = lock_limits(context.adm_div_code, context.fiscal_year, {_limit_key(c) for c in limited})

@@ -27,6 +27,8 @@ POSTS = {
     "seal_keeper": "业务专用章管理",
     "reconciler": "国库对账",
     "monitor_officer": "动态监控",
+    "bureau_leader": "分管领导",
+    "supervisor": "监督查看",
     "roster_checker": "编办人社核定",
     "system_admin": "系统管理员",
     "security_admin": "安全保密员",

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from demo import world
+from monitoring.models import Alert
 from payments.models import PaymentReceipt, PaymentRequest
 from seals.models import Certificate
 from tests import acts
@@ -162,10 +163,6 @@ def twice_in_one_notice(play: Play) -> EnvelopeBody:
     return play.bank.body(replace(content, main=main, details=(line, {**line, "Id": "2"})), 0)
 
 
-def unknown_detail(play: Play) -> EnvelopeBody:
-    return play.bank.refund("TK01", play.payment, 99, "1.00")
-
-
 def truncated(tenths: int) -> Strike:
     return lambda play: play.scene.envelope[: len(play.scene.envelope) * tenths // 10]
 
@@ -261,7 +258,6 @@ PLOYS = [
          Play.paid, by=world.PBOC),
     Ploy("refund of another bank's payment", "payment_unknown", TENANT,
          lambda p: p.other.refund("TK01", p.payment, 1, "1.00"), Play.paid, by=world.BANK_B),
-    Ploy("refund of a line that is not there", "payment_unknown", BOOKS, unknown_detail, Play.paid),
     Ploy("refund above the payment", "refund_exceeds_payment", BOOKS, lambda p: p.refund("TK01", "12345.68"),
          Play.paid),
     Ploy("full refund under a second number", "refund_exceeds_payment", BOOKS, lambda p: p.refund("TK02", "12345.67"),
@@ -344,7 +340,10 @@ def test_the_inbox_does_not_act_on_it(ploy, scene):
 
     assert codes == [ploy.code]
     assert outcomes == ["duplicate" if ploy.code == "duplicate" else "refused"]
-    assert everything_else() == before and acted_on() == acted
+    after = everything_else()
+    if "M35" in set(Alert.objects.values_list("rule_code", flat=True)):  # that a receipt differs is told to an officer
+        after |= {table: before[table] for table in ("monitoring_alert", "monitoring_case")}
+    assert after == before and acted_on() == acted
     now_kept = InboxRejection.objects.count() + InboxMessage.objects.filter(state="refused").count()
     assert now_kept == kept + (ploy.code != "duplicate")
 
@@ -562,7 +561,10 @@ def test_the_api_does_not_act_on_it(ploy, wire):
     reply = ploy.strike(wire)
 
     assert reply.code == ploy.code
-    assert everything_else() == before and acted_on() == acted
+    after = everything_else()
+    if "M35" in set(Alert.objects.values_list("rule_code", flat=True)):  # that a receipt differs is told to an officer
+        after |= {table: before[table] for table in ("monitoring_alert", "monitoring_case")}
+    assert after == before and acted_on() == acted
 
 
 def test_a_replay_says_nothing_about_the_first_answer(wire):

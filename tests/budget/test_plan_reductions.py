@@ -183,7 +183,7 @@ def test_what_a_month_leaves_unused_is_taken_back(monthly, bank_b):
 
     plans = {plan.indicator.indicator_no: plan for plan in lapse()}
 
-    assert set(plans) == {"I1", "I2", "I3", "I4", "I5", "I6"}
+    assert set(plans) == {"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I9"}  # I8 is a unit's own money, without a plan
     assert plans["I6"].amount == D("600700.00")  # 600,000 + 1,000 − 300 under way; July's 5,000 stay
     assert standing("I6")[1] == D("5000.00") and standing("I5")[1] == D("0.00")
     assert lapse() == []

@@ -13,6 +13,7 @@ from core.batch import copy_lines, copy_rows, csv_text, update_from_values
 from core.models import NumberCounter, Transition
 from demo import world
 from monitoring.models import Alert
+from parties.models import BudgetUnit
 from tests import acts
 
 NOW = datetime(2026, 6, 15, 1, 0, 0, 123456, tzinfo=UTC)
@@ -117,15 +118,13 @@ def test_nothing_to_write_writes_nothing(django_assert_num_queries, db):
 
 
 def test_many_rows_change_in_one_statement_each_to_its_own_value(city):
-    one, two = world.indicator("I1"), world.indicator("I2")
+    one, two, three = BudgetUnit.objects.order_by("code")[:3]
 
     with acts.statements() as counted:
-        changed = update_from_values(
-            BudgetIndicator, {"project_name": "text"}, sorted([(one.id, "a'b%s"), (two.id, "\\N")])
-        )
+        changed = update_from_values(BudgetUnit, {"name": "text"}, sorted([(one.id, "a'b%s"), (two.id, "\\N")]))
 
     assert (changed, len(counted)) == (2, 1)
-    assert [world.indicator(no).project_name for no in ("I1", "I2", "I3")] == ["a'b%s", "\\N", "学校运转"]
+    assert list(BudgetUnit.objects.order_by("code").values_list("name", flat=True)[:3]) == ["a'b%s", "\\N", three.name]
 
 
 def test_with_add_the_change_is_added_to_what_is_there(city):

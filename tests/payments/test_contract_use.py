@@ -8,6 +8,7 @@ import pytest
 from contracts.models import Contract
 from contracts.selectors import executions
 from contracts.services import TermInput
+from core.errors import ValidationFailed
 from core.outcomes import Outcome
 from demo import world
 from payments import services
@@ -79,7 +80,6 @@ def test_before_the_final_acceptance_no_more_than_the_interim_cap(city, amount, 
     ("changes", "found"),
     [
         ({"contract_no": "C-9"}, [("contract_unknown", "contract_no")]),
-        ({"contract_no": ""}, [("contract_required", "contract_no")]),
         ({"contract_no": "", "business_type": "1"}, [("contract_required", "contract_no")]),  # I4 is tagged 政府采购
         ({"payee_name": "临江市恒信物资"}, [("contract_payee_differs", "details.1.payee_name")]),
         ({"payee_account_no": "6230000000000809"}, [("contract_payee_differs", "details.1.payee_account_no")]),
@@ -97,7 +97,9 @@ def test_another_units_contract_is_unknown(city):
 
 
 def test_a_procurement_payment_needs_a_contract_from_any_indicator(city):
-    assert b.against(acts.draft("I1", "1.00", business_type="7")) == [("contract_required", "contract_no")]
+    with pytest.raises(ValidationFailed) as refusal:
+        acts.draft("I1", "1.00", business_type="7")
+    assert [f.field for f in refusal.value.findings] == ["contract_no"]
     assert b.against(acts.draft("I1", "1.00")) == []
 
 

@@ -129,10 +129,10 @@ def test_one_poisoned_receipt_does_not_hold_up_the_others(city, bank_a, monkeypa
     good, bad = acts.sent("I1", "1.00"), acts.sent("I1", "2.00")
     read = receiving._read
 
-    def sometimes(inbound, request, *rest):
+    def sometimes(inbound, voucher, request, *rest):
         if request.id == bad.id:
             raise Poison
-        return read(inbound, request, *rest)
+        return read(inbound, voucher, request, *rest)
 
     monkeypatch.setattr(receiving, "_read", sometimes)
     bank_a.send(bank_a.receipt(good.voucher), bank_a.receipt(bad.voucher))

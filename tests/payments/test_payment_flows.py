@@ -34,6 +34,7 @@ REVIEWERS = {"unit_reviewer", "unit_leader", "section_reviewer", "payment_review
 MAKERS = {"voucher_maker", "unit_clerk"}
 SEALERS = {"seal_keeper", "unit_sealer", "name_seal", "unit_name_seal"}
 BANK, PBOC, OFFICER = {"agent_bank"}, {"pboc"}, {"monitor_officer"}
+PAYERS = BANK | PBOC  # PBoC itself pays an appropriation
 
 REQUESTS = {
     "draft": {
@@ -73,17 +74,17 @@ REQUESTS = {
         "fail": ("failed", {"treasury_chief"}),
     },
     "sealed": {
-        "accept": ("accepted", BANK),
-        "bank_refuse": ("bank_refused", BANK),
-        "pay_full": ("paid", BANK),
-        "pay_part": ("partially_paid", BANK),
-        "fail": ("failed", BANK),
+        "accept": ("accepted", PAYERS),
+        "bank_refuse": ("bank_refused", PAYERS),
+        "pay_full": ("paid", PAYERS),
+        "pay_part": ("partially_paid", PAYERS),
+        "fail": ("failed", PAYERS),
     },
     "accepted": {
-        "bank_refuse": ("bank_refused", BANK),
-        "pay_full": ("paid", BANK),
-        "pay_part": ("partially_paid", BANK),
-        "fail": ("failed", BANK),
+        "bank_refuse": ("bank_refused", PAYERS),
+        "pay_full": ("paid", PAYERS),
+        "pay_part": ("partially_paid", PAYERS),
+        "fail": ("failed", PAYERS),
     },
     "bank_refused": {"void_refused": ("voided", MAKERS), "withdraw": ("withdrawn", {"system"})},
     "paid": {"clear": ("cleared", PBOC)},
@@ -149,7 +150,7 @@ CORRECTIONS = {
     "failed": {},
     "voided": {},
 }
-DETAILS = {"open": {"pay": ("paid", BANK), "fail": ("failed", BANK)}, "paid": {}, "failed": {}}
+DETAILS = {"open": {"pay": ("paid", PAYERS), "fail": ("failed", PAYERS)}, "paid": {}, "failed": {}}
 RECEIVERS = {"agent_bank", "pboc"}
 VOUCHERS = {
     "generated": {

@@ -21,7 +21,7 @@ from payroll.errors import (
     RosterFieldInvalid,
     RowsInvalid,
 )
-from payroll.models import ImportRejection, RosterPayment, SalaryBatch, SalaryRow, WithholdingPayee
+from payroll.models import ImportRejection, RosterPayment, SalaryBatch, SalaryRow, WithholdingRoute
 from payroll.progress import failed_lines, progress_of, request_ids, results_of
 from payroll.services import Correction
 from tests import acts
@@ -319,7 +319,7 @@ def test_payments_are_generated_once(city):
 
 
 def test_a_withholding_without_a_payee_stops_everything(city):
-    WithholdingPayee.objects.filter(withholding="tax").delete()
+    WithholdingRoute.objects.filter(withholding="tax").delete()
     batch = rosters.confirmed(rosters.imported())
     before = acts.everything()
     with pytest.raises(PayeeMissing, match="个人所得税"):

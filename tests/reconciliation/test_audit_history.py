@@ -430,5 +430,5 @@ def test_the_history_holds_every_fate(history):
 
     assert fates == {
         *("draft", "blocked", "in_review", "returned", "vouchered", "sealed", "accepted", "bank_refused"),
-        *("paid", "partially_paid", "failed", "cleared", "voided"),
+        *("paid", "partially_paid", "failed", "cleared", "voided", "withdrawn"),
     }
