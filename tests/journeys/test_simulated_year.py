@@ -1,0 +1,236 @@
+"""A year of 临江市 in one run: 250 business days, every method and kind of payment, what comes back, what is put
+right, month ends under the audit, and a year's end in the middle of it, with the figures to the fen on both sides.
+"""
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+
+from budget import services as budget
+from budget.code_import import load_codes
+from budget.entries import Context
+from budget.models import BudgetIndicator, BudgetYear, CarryOver, ClearingLimit, Quota, QuotaCancellation
+from budget.year_end import YearNotClosable, year_blockers
+from cards.services import TransactionInput, take_card_transactions
+from contracts.services import AccountInput, ContractInput, TermInput, import_contract
+from core.actors import Actor
+from core.models import BusinessDay, Workday
+from demo import world
+from parties.models import BudgetUnit
+from payments.models import PaymentDetail, PaymentRequest, PriorYearRefund
+from reconciliation.audit import run_audit
+from tests import acts, corrected
+from tests.journeys.year import City, Wish, workdays
+
+D = Decimal
+DAYS = 250
+LAST = date(2026, 12, 31)
+PBOC_BANK = {"payee_bank_no": "104990100013"}
+CARD_BANK = Actor(name="丙银行", roles=frozenset({"agent_bank"}), adm_div_code=world.REGION)
+PLANS = {"I1": "15000.00", "I2": "90000.00", "I3": "15000.00", "I4": "30000.00", "I5": "15000.00"}
+PLANS |= {"I6": "40000.00", "I7": "9000.00", "I9": "60000.00"}
+
+
+def amount_of(n: int, base: int = 100) -> str:
+    """Another amount every time, with fen."""
+    return f"{base + n}.{(n * 37) % 100:02d}"
+
+
+def payee(n: int, amount: str, **changes: str):
+    return acts.line(amount, payee_name=f"收款人{n}", payee_account_no=f"62300001{n:08d}", **changes)
+
+
+# The kinds of a day: each says what is asked for today; the days take them in turn ------------------------------------
+
+
+def ordinary(city: City, n: int) -> list[Wish]:
+    return [city.wish("I1", payee(n, amount_of(n)), payee(n + 1000, amount_of(n, 20)))]
+
+
+def salary(city: City, n: int) -> list[Wish]:
+    lines = [payee(n * 10 + k, amount_of(n + k, 1000)) for k in range(5)]
+    return [city.wish("I2", *lines, business_type="3", purpose="工资")]
+
+
+def cash(city: City, n: int) -> list[Wish]:
+    asked = {"business_type": "5", "settlement": "3", "cash_purpose": "03", "cash_reason": "零星支出备用"}
+    return [city.wish("I3", payee(n, amount_of(n), reference=f"XJ{n:06d}"), **asked)]
+
+
+def procurement(city: City, n: int) -> list[Wish]:
+    """Both contracts: the school's and the police's."""
+    found = []
+    for no, unit in (("I4", "101002"), ("I6", "205001")):
+        contract = world.CONTRACTS[unit]
+        line = acts.line(
+            amount_of(n, 500),
+            payee_name=contract.supplier_name,
+            payee_account_no=contract.accounts[0].account_no,
+        )
+        number = contract.contract_no if city.day.year == world.YEAR else f"C-2027-{unit}"
+        found.append(city.wish(no, line, business_type="7", contract_no=number))
+    return found
+
+
+def some_fail(city: City, n: int) -> list[Wish]:
+    lines = [payee(n * 10 + k, amount_of(n + k)) for k in range(3)]
+    return [city.wish("I5", *lines, failed={"2": "收款账户已销户"})]
+
+
+def special(city: City, n: int) -> list[Wish]:
+    return [city.wish("I7", payee(n, amount_of(n)))]
+
+
+def own_funds(city: City, n: int) -> list[Wish]:
+    return [city.wish("I8", payee(n, amount_of(n)))]
+
+
+def appropriation(city: City, n: int) -> list[Wish]:
+    return [city.wish("I9", payee(n, amount_of(n, 3000), **PBOC_BANK))]
+
+
+def batch(city: City, n: int) -> list[Wish]:
+    lines = [payee(n * 10 + k, amount_of(n + k, 50)) for k in range(8)]
+    return [city.wish("I2", *lines, business_type="4", purpose="补贴发放", failed={"7": "户名不符"})]
+
+
+def withholding(city: City, n: int) -> list[Wish]:
+    line = acts.line(
+        amount_of(n), payee_name="市社会保险事业中心", payee_account_no="6230000000020001", reference=f"SB{n:08d}"
+    )
+    return [city.wish("I3", line, business_type="6")]
+
+
+def official_card(city: City, n: int) -> list[Wish]:
+    number, amount = f"GWK{city.day:%Y%m%d}{n:06d}", amount_of(n)
+    bought = TransactionInput(
+        unit_code="101001",
+        transaction_no=number,
+        card_no="6230000000090001",
+        holder_name="马小明",
+        bank_name="丙银行临江支行",
+        bank_no="",
+        merchant="中国铁路客票",
+        merchant_category="",
+        consumed_on=city.day,
+        due_on=city.day + timedelta(days=20),
+        amount=D(amount),
+    )
+    take_card_transactions(rows=[bought], bank=CARD_BANK, now=city.now)
+    line = acts.line(amount, payee_name="马小明", payee_account_no="6230000000090001", reference=number)
+    asked = {"business_type": "2", "settlement": "5", "dept_economic_code": "30211"}
+    return [city.wish("I1", line, **asked)]
+
+
+def on_behalf(city: City, n: int) -> list[Wish]:
+    school = BudgetUnit.objects.get(code="101002")
+    return [city.wish("I1", payee(n, amount_of(n)), business_type="8", beneficiary_unit_id=school.id)]
+
+
+KINDS = [ordinary, salary, cash, procurement, some_fail, special, own_funds, appropriation, batch, withholding]
+KINDS += [official_card, on_behalf]
+
+
+def reissued(city: City, requests: list[PaymentRequest], wishes: list[Wish]) -> None:
+    """What the bank could not pay goes out again the same day, to an account that is there."""
+    rows = PaymentDetail.objects.filter(request__in=requests, state="failed").order_by("pk")
+    for row in rows:
+        no = next(w.no for w, r in zip(wishes, requests, strict=True) if r.id == row.request_id)
+        line = acts.line(
+            f"{row.amount:.2f}", payee_name=row.payee_name, payee_account_no=row.payee_account_no, reissue_of=row.id
+        )
+        city.pay(city.wish(no, line))
+
+
+# What is out of the ordinary -------------------------------------------------------------------------------------------
+
+
+def refunds(city: City, n: int) -> None:
+    """Two parts of an authorised payment, one of a direct one, and one of every method without clearing."""
+    made = city.pay(
+        city.wish("I1", payee(n, "900.00")),
+        city.wish("I2", payee(n + 1, "800.00")),
+        city.wish("I7", payee(n + 2, "70.00")),
+        city.wish("I8", payee(n + 3, "60.00")),
+        city.wish("I9", payee(n + 4, "500.00", **PBOC_BANK)),
+    )
+    city.clear()
+    city.refund("I1", made[0], 1, "100.01")
+    city.refund("I1", made[0], 1, "200.02")
+    for no, request, amount in zip(("I2", "I7", "I8", "I9"), made[1:], ("80.08", "7.07", "6.06", "50.05"), strict=True):
+        city.refund(no, request, 1, amount)
+
+
+def corrections(city: City, n: int) -> None:
+    """5351 of an authorised payment, 5253 of a direct one."""
+    authorised, direct = city.pay(city.wish("I1", payee(n, "1000.00")), city.wish("I2", payee(n + 1, "700.00")))
+    assert city.correct("I1", "I1B", authorised, "400.04", "30201").voucher.voucher_type == "5351"
+    assert city.correct("I2", "I2B", direct, "300.03", "31003").voucher.voucher_type == "5253"
+
+
+def withdrawn(city: City, n: int) -> None:
+    for no in ("I1", "I2"):
+        assert city.withdraw(city.wish(no, payee(n, "333.33"))).state == "withdrawn"
+
+
+EVENTS = {7: refunds, 11: corrections, 17: withdrawn}  # on the so-manieth day of each 25
+
+
+# The test -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def year(real_city, pki):
+    """The city with a calendar that goes on into the next year, and indicators for corrections to go to."""
+    days = [date(2027, 1, 1) + timedelta(days=k) for k in range(365)]
+    Workday.objects.bulk_create(Workday(date=day, worked=day.weekday() < 5 and day != date(2027, 1, 1)) for day in days)
+    BudgetUnit.objects.filter(code="101001").update(finance_agent=True)
+    acts.newcomer("u900001-fh", "unit_reviewer", unit="900001")
+    city = City(pki)
+    city.set_clock(world.DAY)
+    for no, changes in (
+        ("I1B", {}),
+        ("I2B", {"unit": "101002", "mode": "11", "account": world.ACCOUNT_FINANCE_A, "function": "2050204"}),
+    ):
+        corrected.second_indicator(no, left="0.00", **changes)
+        city.numbers[no] = no
+        city.ledger[no] = type(city.ledger["I1"])()
+    acts.CLERK_OF |= {"I1B": "u101001", "I2B": "u101002"}
+    return city
+
+
+def test_a_year_of_business_days(year):
+    city = year
+    calendar = dict(Workday.objects.values_list("date", "worked"))
+    played = list(workdays(world.DAY, calendar))[:DAYS]
+    assert len(played) == DAYS and LAST in played
+    last_of_month = {(day.year, day.month): day for day in played}.values()
+    planned: set[tuple[int, int]] = set()
+
+    for n, day in enumerate(played):
+        if day != world.DAY:
+            city.open(day)
+        if (day.year, day.month) not in planned:
+            planned.add((day.year, day.month))
+            city.plan(PLANS | ({"I1B": "3000.00", "I2B": "3000.00"} if len(planned) in (1, 8) else {}))
+            city.income("5000.00")
+        wishes = KINDS[n % len(KINDS)](city, n)
+        reissued(city, city.pay(*wishes), wishes)
+        if event := EVENTS.get(n % 25):
+            event(city, 50_000 + n * 10)
+        city.evening()
+        if day == LAST:
+            break
+        city.close()
+        if day in last_of_month:
+            month_end(city)
+    assert city.closed
+
+
+def month_end(city: City) -> None:
+    """The audit finds nothing, and the books say what the test's own ledger says."""
+    assert city.balances() == city.expected(), city.day
+    results = run_audit(now=city.now)
+    broken = {r.id: [f"{s.table} {s.id} {s.explanation}" for s in r.samples] for r in results if r.status == "broken"}
+    assert broken == {}, city.day
