@@ -122,10 +122,13 @@ _QUERIES: tuple[tuple[str, str, str, str], ...] = (
         "limits_left",
         "清算额度仍有余额（有已支付未清算，或额度未注销）",
         "clearing",
+        # A direct limit has room for what was paid and not cleared; what a refund gave back to it is no quota that
+        # could be cancelled, and lapses when the year is closed.
         f"""SELECT concat(b.name, ' ', l.payment_mode, '/', l.fund_nature) FROM budget_clearinglimit l
               JOIN parties_agentbank b ON b.id = l.agent_bank_id
              WHERE {_of_year("l")}
-               AND l.amount_issued - l.amount_cleared + l.amount_refunded <> 0""",
+               AND l.amount_issued - l.amount_cleared
+                   + CASE WHEN l.payment_mode = ANY(%(by_notice)s) THEN l.amount_refunded ELSE 0 END <> 0""",
     ),
     (
         "deliveries_open",

@@ -13,11 +13,11 @@ from uuid import UUID
 from django.db import transaction
 
 from budget.document_states import CARRY_FLOW, YEAR_FLOW, CarryOverState, YearState
-from budget.entries import Context, Posting, lock_balances, post
+from budget.entries import Context, LimitPosting, Posting, lock_balances, post, post_limits
 from budget.errors import DocumentInvalid
 from budget.locking import hold_year
 from budget.methods import quota_control, year_of
-from budget.models import BudgetIndicator, BudgetYear, CarryOver, Quota
+from budget.models import BudgetIndicator, BudgetYear, CarryOver, ClearingLimit, Quota
 from budget.terms import COPIED, Layer
 from budget.year_blockers import YearBlocker, YearNotClosable, year_blockers
 from core.actors import Actor
@@ -221,11 +221,34 @@ def apply_carry_overs(*, fiscal_year: int, chief: Actor, now: datetime) -> int:
 
 @transaction.atomic(durable=True)
 def _finish(fiscal_year: int, chief: Actor, now: datetime) -> BudgetYear:
-    year_context(chief, fiscal_year, now)
+    context = year_context(chief, fiscal_year, now)
     year = _lock_year(fiscal_year, chief)
     if year.state == YearState.CLOSING:
+        _lapse_limits(year, context)
         move(YEAR_FLOW, [year], "close", by=chief, at=now)
     return year
+
+
+def _lapse_limits(year: BudgetYear, context: Context) -> None:
+    """What refunds of direct payments gave back to their limits has no quota to be cancelled with: it goes here."""
+    rows = ClearingLimit.objects.select_for_update(no_key=True).filter(
+        adm_div_code=year.adm_div_code, fiscal_year=year.fiscal_year
+    )
+    post_limits(
+        [
+            LimitPosting(
+                limit_id=row.id,
+                kind="lapse",
+                changes={"issued": -row.amount_available},
+                document_type=year._meta.label,
+                document_id=year.id,
+                note=f"{year.fiscal_year} 年终失效",
+            )
+            for row in rows.order_by("pk")
+            if row.amount_available
+        ],
+        context,
+    )
 
 
 def _closing_postings(

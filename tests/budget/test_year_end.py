@@ -14,6 +14,7 @@ from budget.models import (
     BudgetYear,
     CarryOver,
     ClearingLimit,
+    ClearingLimitEntry,
     IndicatorEntry,
     Quota,
     QuotaCancellation,
@@ -24,13 +25,16 @@ from core.calendar import start_day
 from core.errors import TreasuryError
 from core.models import BusinessDay, Workday
 from demo import world
+from payments.models import Refund
 from reconciliation.audit.findings import Scope
 from reconciliation.audit.invariants import INVARIANTS
 from reconciliation.audit.runner import examine
 from tests import acts
 from tests.acts import changed, issued
+from tests.bank import clearing, refund_clearing
 from tests.conftest import NOW
-from vouchers.models import InboxMessage
+from vouchers.models import ExchangePartner, InboxMessage, Voucher
+from vouchers.pulling import AnsweredItem, answer_pulled
 
 D = Decimal
 LAST = date(2026, 12, 31)
@@ -121,6 +125,31 @@ def test_only_the_chief_closes(evening):
 
 
 # Cancelling quotas --------------------------------------------------------------------------------------------------
+
+
+def test_what_a_refund_gave_back_to_a_direct_limit_lapses_with_the_year(city, bank_a, pboc):
+    """No quota stands behind it that could be cancelled; what is paid and not cleared still keeps the year open."""
+    request = acts.sent("I2", "1000.00")
+    bank_a.send(bank_a.receipt(request.voucher))
+    assert "limits_left" in blockers()
+    for body in clearing(bank_a, pboc, "HK-A-01", [(request, 1)]):
+        (pboc if body.flag else bank_a).send(body)
+    bank_a.send(bank_a.refund("TK0001", request, 1, "400.00", kind="2203", PayBankCode="102"))
+    for body in refund_clearing(bank_a, pboc, "HT-A-01", [Refund.objects.get()]):
+        (pboc if body.flag else bank_a).send(body)
+    for voucher in Voucher.objects.filter(delivery__state="queued"):
+        item = AnsweredItem(world.REGION, world.YEAR, voucher.voucher_type, voucher.voucher_no)
+        answer_pulled(
+            partner=ExchangePartner.objects.get(pk=voucher.receiver), items=[item], action="sign_for", now=NOW
+        )
+    assert acts.limit(world.BANK_A, "11") == "400.00"
+    ready()
+
+    assert close().state == "closed"
+
+    [lapsed] = ClearingLimitEntry.objects.filter(kind="lapse")
+    assert lapsed.issued_change == D("-400.00") and acts.limit(world.BANK_A, "11") == "0.00"
+    assert _broken() == []
 
 
 def test_a_quota_is_cancelled_only_when_all_three_say_the_same(city):

@@ -246,11 +246,15 @@ SELECT 'budget_quotanotice' AS "table", n.id::text AS id,
  WHERE n.amount <> COALESCE(p.amount, 0) AND {in_region("n")}
 """
 
-# A 5106 raises the limit by its notice, each 5108 by its own amount (negative ones too); both once, when sealed.
+# A 5106 raises the limit by its notice, each 5108 by its own amount (negative ones too); both once, when sealed. What a
+# year's close let lapse is no notice; that nothing is left after it, I23 sees.
 _ISSUED = f"""
 WITH posted AS (
     SELECT document_id, sum(issued_change) AS amount FROM budget_clearinglimitentry e
      WHERE kind <> 'opening' AND issued_change <> 0 AND document_type <> 'budget.QuotaCancellation'
+       AND NOT (kind = 'lapse' AND EXISTS (SELECT 1 FROM budget_budgetyear y
+                                            WHERE y.id = e.document_id AND y.state = 'closed'
+                                              AND (y.adm_div_code, y.fiscal_year) = (e.adm_div_code, e.fiscal_year)))
        AND {in_region("e")} GROUP BY 1
 ), notices AS (
     SELECT n.id, n.amount, v.voucher_no FROM budget_quotanotice n
