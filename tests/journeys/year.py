@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+
+import pytest
 
 from budget import services as budget
 from budget.models import QuotaNotice
@@ -90,8 +91,13 @@ class Counterpart(Partner):
 class Account:
     """What the ledger of the test knows of an indicator, in yuan."""
 
+    total: Decimal = ZERO
     paid: Decimal = ZERO
     refunded: Decimal = ZERO
+
+    @property
+    def unused(self) -> Decimal:
+        return self.total - self.paid + self.refunded
 
 
 @dataclass
@@ -106,13 +112,14 @@ class Wish:
 class City:
     """临江市 with its officers and partners. `ledger` is the test's own, by the short name of the indicator."""
 
-    def __init__(self, pki: Path) -> None:
+    def __init__(self, pki: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
         self.bank_a, self.bank_b = Counterpart(pki, world.BANK_A), Counterpart(pki, world.BANK_B)
         self.pboc = Counterpart(pki, world.PBOC)
         self.partners = {p.organisation: p for p in (self.bank_a, self.bank_b, self.pboc)}
         self.day, self.serial = world.DAY, 0
         self.numbers = {row.no: row.no for row in world.INDICATORS}  # short name → indicator of the open year
-        self.ledger = {row.no: Account(paid=D(row.paid)) for row in world.INDICATORS}
+        self.ledger = {row.no: Account(D(row.total), D(row.paid)) for row in world.INDICATORS}
         self.to_clear: list[tuple[PaymentRequest, int]] = []
         self.refunds_to_clear: list[Refund] = []
         self.closed = 0
@@ -134,7 +141,7 @@ class City:
         for partner in self.partners.values():
             partner.day, partner.now = day, now
         for module in (acts, corrected, bank):
-            patch.object(module, "NOW", now).start()
+            self.monkeypatch.setattr(module, "NOW", now)
 
     def next_number(self) -> int:
         self.serial += 1
@@ -338,6 +345,8 @@ class City:
     # The day -----------------------------------------------------------------------------------------------------
 
     def open(self, day: date) -> None:
+        if day.year != self.day.year:
+            self.pboc.limits.clear()  # PBoC's limits lapse with their year
         self.set_clock(day)
         start_day(adm_div_code=world.REGION, day=day, cut_off="16:00", by=world.officer("gk-dz"), now=self.now)
 
@@ -448,13 +457,24 @@ class City:
             income_ids=[row.id], by=world.officer("u101002-fh"), confirm=True, now=self.now
         ).raise_if_refused()
 
-    def balances(self) -> dict[str, tuple[str, str, str]]:
-        """Paid, refunded and reserved of every indicator of the open year, as the database has them."""
+    def balances(self) -> dict[str, tuple[str, ...]]:
+        """Total, paid, refunded, reserved and available of every indicator of the open year, as the database has it."""
         rows = {no: self.indicator(no) for no in self.numbers}
-        return {no: (wire(r.amount_paid), wire(r.amount_refunded), wire(r.amount_reserved)) for no, r in rows.items()}
+        return {
+            no: tuple(
+                wire(amount)
+                for amount in (r.amount_total, r.amount_paid, r.amount_refunded, r.amount_reserved, r.amount_available)
+            )
+            for no, r in rows.items()
+        }
 
-    def expected(self) -> dict[str, tuple[str, str, str]]:
-        return {no: (wire(a.paid), wire(a.refunded), "0.00") for no, a in self.ledger.items() if no in self.numbers}
+    def expected(self) -> dict[str, tuple[str, ...]]:
+        """The same, as the test's own ledger has it: nothing is under way."""
+        rows = {no: self.ledger[no] for no in self.numbers}
+        return {
+            no: tuple(wire(amount) for amount in (row.total, row.paid, row.refunded, ZERO, row.unused))
+            for no, row in rows.items()
+        }
 
 
 def workdays(first: date, calendar: dict[date, bool]) -> Iterable[date]:
