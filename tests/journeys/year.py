@@ -140,7 +140,7 @@ class City:
         self.day = day
         for partner in self.partners.values():
             partner.day, partner.now = day, now
-        for module in (acts, corrected, bank):
+        for module in (acts, corrected):
             self.monkeypatch.setattr(module, "NOW", now)
 
     def next_number(self) -> int:
@@ -310,14 +310,14 @@ class City:
             number = f"HT{organisation[-1]}{mode}{self.next_number():06d}"
             bodies = bank.refund_clearing(self.partners[organisation], self.pboc, number, refunds)
             if year != self.day.year:
-                bodies = tuple(self._of_year(body, year) for body in bodies)  # type: ignore[assignment]
+                bodies = tuple(self._of_year(body, organisation, year) for body in bodies)  # type: ignore[assignment]
             self._cleared(organisation, mode, bodies, limited=year == self.day.year)
         self.to_clear, self.refunds_to_clear = [], []
 
-    def _of_year(self, body: EnvelopeBody, year: int) -> EnvelopeBody:
+    def _of_year(self, body: EnvelopeBody, organisation: str, year: int) -> EnvelopeBody:
         content, _ = decode_content(body.text)
         main = content.main | ({"StYear": str(year)} if "StYear" in content.main else {})
-        partner = self.pboc if body.flag else self.partners["BANK-B"]
+        partner = self.pboc if body.flag else self.partners[organisation]
         return partner.body(replace(content, fiscal_year=year, main=main), body.flag)
 
     def _cleared(
