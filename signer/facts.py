@@ -634,7 +634,7 @@ def _corrections(ids: set[UUID]) -> list[Correction]:
 
 
 def _correction(
-    row: Correction, needed: Mapping[UUID, Mapping[int, str]], approvals: Mapping[UUID, Any]
+    row: Correction, needed: Mapping[UUID, tuple[Need, ...]], approvals: Mapping[UUID, Any]
 ) -> CorrectionRow:
     request, detail = row.detail.request, row.detail
     bank, new_bank = request.payer_account.agent_bank, row.to_quota.payer_account.agent_bank
