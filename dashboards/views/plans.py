@@ -56,6 +56,9 @@ def new_plan(request: HttpRequest, desk: Desk) -> HttpResponse:
         if request.POST.get("then") != "submit":
             return Done("用款计划已保存", address, [accepted_item(plan, plan.plan_no) for plan in saved])
         ids = [plan.pk for plan in saved]
+        if all(plan.state not in (PlanState.DRAFT, PlanState.RETURNED) for plan in saved):
+            # this very form had submitted them already, when its answer was lost
+            return Done("用款计划已保存并提交", address, [accepted_item(plan, plan.plan_no) for plan in saved])
         try:
             outcome = submit_plans(plan_ids=ids, clerk=desk.actor, now=desk.now)
         except TreasuryError as refusal:

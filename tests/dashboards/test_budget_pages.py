@@ -130,7 +130,7 @@ def test_a_month_is_ended_on_the_page_of_plans_where_plans_do_not_roll_over(at):
     BudgetYear.objects.update(plan_validity="month")
     assert "月末失效" in reconciler.get("/plans/").content.decode()
     status, answer = reconciler.post_json("/plans/lapse/", {"month": "6"})
-    assert status == 200 and len(answer["accepted"]) == 6
+    assert status == 200 and len(answer["accepted"]) == 8
     assert "调减" in at("gk-jh").get("/plans/review/").content.decode()
     assert at("gk-jh").post_json("/plans/lapse/", {"month": "6"})[0] == 403
 

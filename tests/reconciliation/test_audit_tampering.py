@@ -192,7 +192,8 @@ ONE_BY_ONE = [
     Tamper(
         "delivery being sent by nobody",
         ("I14",),
-        "UPDATE vouchers_delivery SET state = 'sending', lease_id = NULL WHERE state = 'queued' RETURNING id",
+        "UPDATE vouchers_delivery SET state = 'sending', lease_id = NULL "
+        "WHERE id = (SELECT min(id::text)::uuid FROM vouchers_delivery WHERE state = 'queued') RETURNING id",
     ),
     Tamper(
         "unknown delivery that nobody asks about",
