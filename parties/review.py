@@ -11,8 +11,6 @@ from uuid import UUID
 from core.actors import Actor
 from core.batch import copy_rows
 from core.errors import RoleRequired
-from core.ids import new_id
-from core.money import ZERO
 from parties.chain_rules import ChainFacts, choose, may_be_vacant, needed_nodes, needs
 from parties.delegating import hold_delegation
 from parties.duties import Post
@@ -62,11 +60,6 @@ class Chains:
         """Return the node after the one the document waits at, or None if that is the last."""
         return next((n.ordinal for n in self.needed(document) if n.ordinal > document.node), None)
 
-    def next_ordinal(self, chain_id: UUID, after: int, amount: Decimal) -> int | None:
-        """Return the next node the amount needs, or None when the last one has approved. For chains without nodes
-        that are left out when vacant; see `following`."""
-        return next((n.ordinal for n in needed_nodes(self.nodes[chain_id], amount) if n.ordinal > after), None)
-
 
 def load_chains(chain_ids: set[UUID], documents: Sequence[Reviewable] = ()) -> Chains:
     """Read chains; `documents` are those whose vacant nodes matter (a second query only where a chain allows any)."""
@@ -108,16 +101,6 @@ def choose_chains(adm_div_code: str, documents: Mapping[UUID, ChainFacts]) -> di
             raise ReviewChainMissing(f"没有配置「{facts.kind}」的审核链。", field="chain", kind=facts.kind)
         found[document_id] = chain.id
     return found
-
-
-def active_chains(adm_div_code: str, kinds: set[str]) -> dict[str, UUID]:
-    """Return the default chain of each kind of document, for kinds that know no conditions.
-
-    :raises ReviewChainMissing: if a kind has none.
-    """
-    chosen = choose_chains(adm_div_code, {new_id(): ChainFacts(kind, ZERO) for kind in kinds})
-    rows = ReviewChain.objects.filter(pk__in=chosen.values())
-    return {chain.document_kind: chain.id for chain in rows}
 
 
 def start_on_chains(documents: Sequence[Any], chosen: Mapping[UUID, UUID], *, on: date, at: datetime) -> None:
